@@ -1,0 +1,1 @@
+"""The agent that picks a legal action at random."""

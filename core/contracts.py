@@ -1,0 +1,202 @@
+"""The protocols that parts of an agent, environments and the loop meet each other by.
+
+They are structural: nothing needs to be inherited. `tengen.testing` has a check for each that a part's author can call.
+Every `state_dict` may be read only until its owner moves on: it can share memory with it, and nothing is copied.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+
+from tengen.types import Array, Bools, Decision, EnvSpec, Floats, Ints, Metrics, State, TimeStep
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BatchT_co = TypeVar("BatchT_co", covariant=True)
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """B environments that never reset themselves.
+
+    The arrays of a returned TimeStep belong to the caller: the environment never writes to them again.
+    """
+
+    spec: EnvSpec
+
+    def reset(self, seed: int | Ints) -> TimeStep:
+        """Start every row anew.
+
+        Args:
+            seed: An int seeds the whole environment: rows get independent streams, and every later episode follows
+                from it. An array [B] gives the seed of each row's own first episode, as an evaluation needs.
+        """
+        ...
+
+    def step(self, actions: Ints) -> TimeStep:
+        """Apply one action [B] to each row. No row may be past its `last`."""
+        ...
+
+    def reset_done(self, seeds: Ints | None = None) -> TimeStep:
+        """Start the rows whose last TimeStep had `last`, leave the others exactly as they were.
+
+        Returns the current TimeStep: `first` rows are new, the others are the same as the last call returned. With no
+        finished row it is therefore a plain look at the current TimeStep, also right after `load_state_dict`.
+
+        Args:
+            seeds: Optional episode seeds [B]; entries of unfinished rows are ignored.
+        """
+        ...
+
+    def state_dict(self) -> State:
+        """Everything that decides what comes next, mid-episode included."""
+        ...
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        ...
+
+    def close(self) -> None:
+        """Free what the environment holds."""
+        ...
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Chooses actions and learns nothing; greedy unless its algorithm is stochastic. All evaluation uses it."""
+
+    def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
+        """Return one legal action for each row, [B]."""
+        ...
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """Learns from the transitions that it is shown. What differs between algorithms sits in `update`."""
+
+    def act(self, step: TimeStep) -> Decision:
+        """Choose an action for each row, exploring as the algorithm does."""
+        ...
+
+    def update(self, step: TimeStep, decision: Decision, next_step: TimeStep) -> Metrics:
+        """Learn from one step of every row; `next_step` is what followed, the final observation included."""
+        ...
+
+    def policy(self) -> Policy:
+        """The policy as learnt so far. It may share memory with the agent."""
+        ...
+
+    def state_dict(self) -> State:
+        """Everything that decides what comes next: weights, optimizer, replay, schedules' position, generators."""
+        ...
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue exactly where `state_dict` was taken. Empty `RowLog`s (a checkpoint kept for its policy) are fine."""
+        ...
+
+
+class AgentConfig(Protocol):
+    """A frozen dataclass of the standard library only, so that the command line needs no torch."""
+
+    @classmethod
+    def refusal(cls, spec: EnvSpec) -> str | None:
+        """Why this agent can't take these spaces ("needs a discrete action space"), or None."""
+        ...
+
+    def build(self, spec: EnvSpec, rng: np.random.Generator, device: str) -> Agent:
+        """Assemble the agent's parts. Heavy imports happen in here. `device` is "cpu", "cuda" or "cuda:N"."""
+        ...
+
+
+@runtime_checkable
+class RowLog(Protocol):
+    """A numbered, append-only sequence of rows of which the newest are still held: rows start..stop-1.
+
+    Rows never change once they are in, so a checkpoint stores only those that the one before did not.
+    """
+
+    @property
+    def start(self) -> int:
+        """The number of the oldest row still held."""
+        ...
+
+    @property
+    def stop(self) -> int:
+        """One more than the number of the newest row; rows are numbered from 0 by insertion."""
+        ...
+
+    def read(self, start: int, stop: int) -> Mapping[str, Array]:
+        """Return the rows start..stop-1, one array [stop - start, ...] for each field."""
+        ...
+
+
+@runtime_checkable
+class Replay(Protocol[BatchT_co]):
+    """Remembers what B environments did, and gives random samples of it."""
+
+    @property
+    def capacity(self) -> int:
+        """The greatest number of rows held."""
+        ...
+
+    def __len__(self) -> int:
+        """The number of transitions that can be sampled now."""
+        ...
+
+    def add(self, step: TimeStep, decision: Decision, next_step: TimeStep) -> None:
+        """Remember one step of every row."""
+        ...
+
+    def sample(self, batch_size: int) -> BatchT_co:
+        """Draw with replacement, uniformly unless its kind says otherwise. The arrays may be reused by the next call."""
+        ...
+
+    def state_dict(self) -> State:
+        """Contents (as `RowLog`s) and generator."""
+        ...
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        ...
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """Takes rows of metrics."""
+
+    def write(self, step: int, metrics: Metrics) -> None:
+        """Record metrics at a global step; steps never go down."""
+        ...
+
+    def close(self) -> None:
+        """Finish. Called once, also after an interruption."""
+        ...
+
+
+@runtime_checkable
+class Simulator(Protocol):
+    """Pure, batched rules of a game or a task. States are opaque batches: arrays, or tuples of arrays, leading with B."""
+
+    @property
+    def num_actions(self) -> int:
+        """A."""
+        ...
+
+    def init(self, rng: np.random.Generator, batch_size: int) -> Any:
+        """Return B starting states."""
+        ...
+
+    def observe(self, states: Any) -> Array:
+        """Return what the side to move sees, [B, ...]."""
+        ...
+
+    def legal(self, states: Any) -> Bools:
+        """Return the legal actions [B, A]; all True in terminal states."""
+        ...
+
+    def step(self, states: Any, actions: Ints, rng: np.random.Generator) -> tuple[Any, Floats, Floats]:
+        """Return new states, the mover's reward [B], and discount [B] (-1 the other side moves, 0 terminated)."""
+        ...

@@ -1,0 +1,108 @@
+"""Names of agents, environments and planners, and where each is found. Strings only: nothing is imported until used.
+
+An outside package plugs in by an entry point of the group `tengen.agents`, `tengen.envs` or `tengen.planners`:
+
+    [project.entry-points."tengen.agents"]
+    my_agent = "my_package.my_agent:MyConfig"      # an AgentConfig dataclass
+    [project.entry-points."tengen.envs"]
+    "my/Env-v0" = "my_package.my_env:make"         # make(config: EnvConfig, *, training: bool) -> Environment
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+from tengen.errors import UserError, did_you_mean
+
+Kind = Literal["agents", "envs", "planners"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A registered agent under another name with some of its config's fields changed."""
+
+    base: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+_BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
+    "agents": {
+        "dqn": "tengen.agents.dqn.config:DQNConfig",
+        "random": "tengen.agents.random.config:RandomConfig",
+    },
+    "envs": {
+        "tengen/TicTacToe-v0": "tengen.envs.tictactoe:make",
+    },
+    "planners": {},
+}
+
+_ENV_FAMILIES = {"ALE/": "tengen.envs.atari:make"}
+_ANY_OTHER_ENV = "tengen.envs.gymnasium_env:make"
+
+
+@cache
+def _plugins(kind: Kind) -> Mapping[str, str]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=f"tengen.{kind}")}
+
+
+def names(kind: Kind) -> list[str]:
+    """Return every registered name of a kind, sorted."""
+    return sorted({*_BUILT_IN[kind], *_plugins(kind)})
+
+
+def _load(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"the plug-in {target!r} can't be loaded: {error}") from error
+
+
+def _entry(kind: Kind, name: str) -> str | Variant | None:
+    return _BUILT_IN[kind].get(name) or _plugins(kind).get(name)
+
+
+def resolve_agent(name: str) -> tuple[type[Any], dict[str, Any]]:
+    """Return an agent's config class and the fields that its name (a variant) changes.
+
+    Raises:
+        UserError: No agent has this name.
+    """
+    entry = _entry("agents", name)
+    if entry is None:
+        known = names("agents")
+        raise UserError(f"no agent is called {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}.")
+    if isinstance(entry, Variant):
+        config_class, changes = resolve_agent(entry.base)
+        return config_class, {**changes, **entry.changes}
+    return _load(entry), {}
+
+
+def resolve_env(env_id: str) -> Any:
+    """Return the function `make(config, *, training)` of an environment id; ids we don't know are Gymnasium's."""
+    entry = _entry("envs", env_id)
+    if isinstance(entry, str):
+        return _load(entry)
+    for prefix, target in _ENV_FAMILIES.items():
+        if env_id.startswith(prefix):
+            return _load(target)
+    return _load(_ANY_OTHER_ENV)
+
+
+def resolve_planner(name: str) -> Any:
+    """Return a planner's config class.
+
+    Raises:
+        UserError: No planner has this name.
+    """
+    entry = _entry("planners", name)
+    if not isinstance(entry, str):
+        known = names("planners")
+        raise UserError(f"no planner is called {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}.")
+    return _load(entry)

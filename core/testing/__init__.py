@@ -1,0 +1,1 @@
+"""Contract suites that a plug-in author can call."""

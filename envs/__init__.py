@@ -1,0 +1,29 @@
+"""Environments: whatever can be stepped, behind one batched interface that never resets itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tengen.envs.config import EnvConfig
+
+if TYPE_CHECKING:
+    from tengen.contracts import Environment
+
+__all__ = ["EnvConfig", "make_env"]
+
+
+def make_env(config: EnvConfig, *, training: bool) -> Environment:
+    """Make the environment that a config describes.
+
+    Args:
+        config: Its settings.
+        training: Whether an agent learns on it: protocols may clip rewards and signal life losses then. An evaluation
+            passes False and gets whole games and their own score.
+
+    Raises:
+        UserError: The id, the protocol or a setting is wrong.
+    """
+    from tengen.registry import resolve_env
+
+    environment: Environment = resolve_env(config.id)(config, training=training)
+    return environment

@@ -1,0 +1,1 @@
+"""Protocols, score tables, statistics and comparison."""

@@ -1,0 +1,1 @@
+"""Networks and supervised fitting of what an agent perceives with."""

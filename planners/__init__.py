@@ -1,0 +1,1 @@
+"""Models (world simulators) and the planners that use them."""

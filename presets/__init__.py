@@ -1,0 +1,1 @@
+"""Data: presets, protocols and score tables."""
