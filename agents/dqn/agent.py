@@ -1,0 +1,99 @@
+"""DQN (Mnih et al. 2015, "Human-level control through deep reinforcement learning", algorithm 1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tengen.agents.dqn.learner import GreedyPolicy, Learner
+from tengen.contracts import Policy, Replay
+from tengen.schedules import LinearSchedule
+from tengen.types import Bools, Decision, EnvSpec, Ints, Metrics, State, TimeStep, Transition
+
+
+class DQN:
+    """Acts epsilon-greedily, remembers every step, and learns from random samples of what it remembers.
+
+    Args:
+        spec: The environment.
+        learner: The networks and their update.
+        replay: Where transitions are kept.
+        epsilon: Probability of a random action, by environment steps.
+        batch_size: Transitions in an update.
+        learn_start: Environment steps taken at random before the first update.
+        learn_period: Environment steps between learning.
+        updates_per_learn: Updates each time.
+        rng: Draws exploration.
+    """
+
+    def __init__(
+        self,
+        spec: EnvSpec,
+        learner: Learner,
+        replay: Replay[Transition],
+        epsilon: LinearSchedule,
+        *,
+        batch_size: int,
+        learn_start: int,
+        learn_period: int,
+        updates_per_learn: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self.num_actions = spec.num_actions
+        self.learner = learner
+        self.replay = replay
+        self.epsilon = epsilon
+        self.batch_size = batch_size
+        self.learn_start = learn_start
+        self.learn_period = learn_period
+        self.updates_per_learn = updates_per_learn
+        self.rng = rng
+        self.num_steps = 0  # environment steps seen
+
+    def act(self, step: TimeStep) -> Decision:
+        """Return the greedy actions, each replaced by a random legal one with probability epsilon."""
+        num_envs = len(step.reward)
+        epsilon = 1.0 if self.num_steps < self.learn_start else self.epsilon(self.num_steps)
+        explore = self.rng.random(num_envs) < epsilon
+        actions = self._random_actions(num_envs, step.legal)
+        if not explore.all():
+            greedy = self.learner.greedy_actions(step.observation, step.legal)
+            actions = np.where(explore, actions, greedy)
+        return Decision(actions)
+
+    def _random_actions(self, num_envs: int, legal: Bools | None) -> Ints:
+        if legal is None:
+            return self.rng.integers(self.num_actions, size=num_envs)
+        return np.where(legal, self.rng.random(legal.shape), -1.0).argmax(1)
+
+    def update(self, step: TimeStep, decision: Decision, next_step: TimeStep) -> Metrics:
+        """Remember the step, and learn as often as `learn_period` came round in it."""
+        self.replay.add(step, decision, next_step)
+        before = max(self.num_steps, self.learn_start)
+        self.num_steps += len(step.reward)
+        if self.num_steps <= self.learn_start or len(self.replay) == 0:
+            return {}
+        metrics: Metrics = {}
+        for _ in range(self.num_steps // self.learn_period - before // self.learn_period):
+            for _ in range(self.updates_per_learn):
+                metrics = self.learner.update(self.replay.sample(self.batch_size), self.num_steps)
+        return {**metrics, "charts/epsilon": self.epsilon(self.num_steps)} if metrics else {}
+
+    def policy(self) -> Policy:
+        """Return the greedy policy; it goes on learning with the agent."""
+        return GreedyPolicy(self.learner)
+
+    def state_dict(self) -> State:
+        """Return networks, optimizer, replay, generator and counters."""
+        return {
+            "learner": self.learner.state_dict(),
+            "replay": self.replay.state_dict(),
+            "rng": self.rng.bit_generator.state,
+            "num_steps": self.num_steps,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from a state."""
+        self.learner.load_state_dict(state["learner"])
+        self.replay.load_state_dict(state["replay"])
+        self.rng.bit_generator.state = state["rng"]
+        self.num_steps = int(state["num_steps"])

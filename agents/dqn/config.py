@@ -1,0 +1,109 @@
+"""DQN's settings; standard library only, so that the command line needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tengen.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tengen.agents.dqn.agent import DQN
+    from tengen.types import EnvSpec
+
+
+@dataclass(frozen=True)
+class DQNConfig:
+    """Deep Q-network (Mnih et al. 2015). Steps are decisions of the agent, summed over environments."""
+
+    gamma: float = 0.99
+    """Discount factor."""
+    n_step: int = 1
+    """Rewards summed before bootstrapping."""
+    hidden: tuple[int, ...] = (120, 84)
+    """Widths of the fully connected layers (behind the Nature CNN where observations are pictures)."""
+    learning_rate: float = 2.5e-4
+    """Step size of the optimizer."""
+    learning_rate_end: float | None = None
+    """Step size after `learning_rate_decay_steps`; constant unless given."""
+    learning_rate_decay_steps: int = 50_000
+    """Environment steps over which the step size goes to its end in a straight line."""
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    """adam, or the paper's centred rmsprop."""
+    adam_epsilon: float = 1e-8
+    """Adam's epsilon."""
+    batch_size: int = 32
+    """Transitions in an update."""
+    replay: bool = True
+    """Learn from random samples of a replay buffer; off: from the latest step only, as it comes."""
+    replay_capacity: int = 100_000
+    """Frames that the replay buffer holds, over all environments."""
+    learn_start: int = 1_000
+    """Environment steps taken at random before learning."""
+    learn_period: int = 4
+    """Environment steps between learning."""
+    updates_per_learn: int = 1
+    """Gradient updates each time."""
+    target: Literal["periodic", "polyak", "none"] = "periodic"
+    """Target network: a frozen copy renewed each `target_period`, a Polyak average, or none (the network itself)."""
+    target_period: int = 1_000
+    """Updates between renewals of the frozen copy."""
+    target_rate: float = 0.005
+    """Polyak: the share of the network that goes into its average at each update."""
+    epsilon_start: float = 1.0
+    """Probability of a random action at step 0."""
+    epsilon_end: float = 0.05
+    """Probability of a random action after `epsilon_decay_steps`."""
+    epsilon_decay_steps: int = 10_000
+    """Environment steps over which epsilon goes to its end in a straight line."""
+    loss: Literal["huber", "squared"] = "huber"
+    """Loss of the temporal-difference error; Huber is the paper's error clipping to [-1, 1]."""
+    reward_clip: float | None = None
+    """Clip rewards to [-x, x] before learning; Atari protocols clip by themselves."""
+    gradient_clip: float | None = 10.0
+    """Largest norm of the gradient; none unless given."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Arithmetic of forward and backward passes; auto takes bfloat16 where the processor computes in it."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_step", "batch_size", "replay_capacity", "learn_period", "updates_per_learn", "target_period"):
+            if getattr(self, name) < 1:
+                raise UserError(f"agent.{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("gamma", "epsilon_start", "epsilon_end", "target_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"agent.{name} must be between 0 and 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "adam_epsilon"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"agent.{name} must be greater than 0, got {getattr(self, name)}")
+        for name in ("learn_start", "epsilon_decay_steps", "learning_rate_decay_steps"):
+            if getattr(self, name) < 0:
+                raise UserError(f"agent.{name} must not be negative, got {getattr(self, name)}")
+        for name in ("reward_clip", "gradient_clip"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UserError(f"agent.{name} must be greater than 0, or none, got {value}")
+        if self.learning_rate_end is not None and self.learning_rate_end < 0:
+            raise UserError(f"agent.learning_rate_end must not be negative, got {self.learning_rate_end}")
+        if self.n_step > 1 and not self.replay:
+            raise UserError(
+                f"agent.n_step of {self.n_step} needs the replay buffer: leave agent.replay on, or n_step at 1"
+            )
+        if not all(width >= 1 for width in self.hidden):
+            raise UserError(f"agent.hidden must be positive widths, got {self.hidden}")
+
+    @classmethod
+    def refusal(cls, spec: EnvSpec) -> str | None:
+        """Return why DQN can't take these spaces, or None."""
+        if getattr(spec.action_space, "n", None) is None:
+            return "it needs a discrete action space"
+        if getattr(spec.observation_space, "n", None) is None and not spec.observation_space.shape:
+            return "it needs Box or Discrete observations"
+        return None
+
+    def build(self, spec: EnvSpec, rng: np.random.Generator, device: str) -> DQN:
+        """Assemble the agent; imports torch."""
+        from tengen.agents.dqn.build import build
+
+        return build(self, spec, rng, device)

@@ -1,0 +1,121 @@
+"""The folder of a run: its settings, its history of sessions, and where everything else lies.
+
+config.json      the resolved RunConfig
+sessions.json    for each start and resume: command line, versions, time, the step it began at
+metrics.jsonl    every row of metrics
+checkpoints/     see tengen.checkpoint
+summary.json     what came out, written when a session ends
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tengen.checkpoint import CheckpointStore, write_json
+from tengen.config import RunConfig, run_config_from_dict
+from tengen.errors import UserError
+
+_NUMERICAL = ("numpy", "torch", "gymnasium", "ale-py", "numba")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run's numbers depend on."""
+    found = {"python": sys.version.split()[0]}
+    for package in ("tengen", *_NUMERICAL):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and its settings."""
+
+    folder: Path
+    config: RunConfig
+
+    @cached_property
+    def store(self) -> CheckpointStore:
+        """The run's checkpoints."""
+        return CheckpointStore(self.folder / "checkpoints")
+
+    @property
+    def metrics_path(self) -> Path:
+        """Where the rows of metrics are."""
+        return self.folder / "metrics.jsonl"
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Return the sessions so far, oldest first."""
+        path = self.folder / "sessions.json"
+        return list(_read_json(path)) if path.exists() else []
+
+    def add_session(self, command: Sequence[str], step: int) -> None:
+        """Note that a session began at a step."""
+        session = {
+            "command": list(command),
+            "versions": versions(),
+            "began": datetime.now(UTC).isoformat(timespec="seconds"),
+            "from_step": step,
+        }
+        write_json(self.folder / "sessions.json", [*self.sessions(), session])
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write what came out."""
+        write_json(self.folder / "summary.json", summary)
+
+
+def create_run(folder: Path, config: RunConfig) -> Run:
+    """Make the folder of a new run.
+
+    Raises:
+        UserError: The folder can't be made, or holds something already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        held = "another run" if (folder / "config.json").exists() else "other files"
+        raise UserError(f"{folder} holds {held}: choose another --run-dir, or go on with it by --resume {folder}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "config.json", {"format": 1, **config.to_dict()})
+    except OSError as error:
+        raise UserError(
+            f"the run folder {folder} can't be written: {error.strerror}; choose another --run-dir"
+        ) from error
+    return Run(folder, config)
+
+
+def open_run(folder: Path) -> Run:
+    """Open the folder of an existing run.
+
+    Raises:
+        UserError: There is no run, or its settings are damaged.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(f"{folder} is not a run: it has no config.json")
+    values = _read_json(path)
+    if not isinstance(values, dict) or values.pop("format", None) != 1:
+        raise UserError(f"{path} is not a run's settings in a format that this version reads (format 1)")
+    return Run(folder, run_config_from_dict(values))
+
+
+def replace_config(run: Run, config: RunConfig) -> Run:
+    """Save changed settings (a larger number of steps) with the run."""
+    write_json(run.folder / "config.json", {"format": 1, **config.to_dict()})
+    return Run(run.folder, config)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} can't be read: {error}") from error

@@ -1,0 +1,58 @@
+"""The policy of a run, ready to be evaluated or watched."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tengen.contracts import Environment, Policy
+from tengen.envs import make_env
+from tengen.errors import UserError
+from tengen.run.folder import Run
+
+
+@dataclass(frozen=True)
+class LoadedPolicy:
+    """A policy and an environment to play it in."""
+
+    policy: Policy
+    env: Environment
+    step: int  # environment steps of training behind it
+
+
+def load_policy(
+    run: Run, checkpoint: str = "latest", *, num_envs: int = 1, env_kwargs: dict[str, Any] | None = None
+) -> LoadedPolicy:
+    """Load what a run has learnt, without its replay.
+
+    Args:
+        run: The run.
+        checkpoint: "latest", "best", or the number of a step.
+        num_envs: Environments side by side to play in.
+        env_kwargs: Further keyword arguments of the environment.
+
+    Raises:
+        UserError: There is no such checkpoint.
+    """
+    if checkpoint == "latest":
+        saved = run.store.latest()
+        if saved is None:
+            raise UserError(f"{run.folder} has no checkpoint yet: train it first, `tengen train --resume {run.folder}`")
+    elif checkpoint == "best":
+        saved = run.store.best()
+    elif checkpoint.isdecimal():
+        saved = run.store.load(int(checkpoint))
+    else:
+        raise UserError(f"--checkpoint must be latest, best or a step's number, got {checkpoint!r}")
+    settings = dataclasses.replace(
+        run.config.env, num_envs=num_envs, kwargs={**run.config.env.kwargs, **(env_kwargs or {})}
+    )
+    env = make_env(settings, training=False)
+    # The agent is built for the environments that it trained on: its state has their number in it.
+    spec = dataclasses.replace(env.spec, num_envs=run.config.env.num_envs)
+    agent = run.config.agent_config.build(spec, np.random.default_rng(0), run.config.device)
+    agent.load_state_dict(saved.state(resume=False)["agent"])
+    return LoadedPolicy(agent.policy(), env, saved.step)

@@ -1,0 +1,57 @@
+"""Torch's states as the plain trees that checkpoints are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn, optim
+
+from tengen.errors import UserError
+from tengen.types import State
+
+
+def module_state(module: nn.Module) -> State:
+    """Return a module's parameters and buffers as numpy arrays (shared memory on the CPU)."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
+
+
+@torch.no_grad()
+def load_module_state(module: nn.Module, state: State) -> None:
+    """Copy arrays into a module of the same architecture.
+
+    Raises:
+        UserError: Names or shapes differ.
+    """
+    own = module.state_dict()
+    theirs = {name: tuple(np.shape(array)) for name, array in state.items()}
+    ours = {name: tuple(tensor.shape) for name, tensor in own.items()}
+    if theirs != ours:
+        raise UserError(f"the saved network has the layers {theirs}, but this one has {ours}")
+    for name, tensor in own.items():
+        tensor.copy_(torch.from_numpy(np.array(state[name])))
+
+
+def optimizer_state(optimizer: optim.Optimizer) -> State:
+    """Return an optimizer's moments and step counts, by the number of the parameter."""
+    moments: Mapping[int, Mapping[str, Any]] = optimizer.state_dict()["state"]
+    return {
+        str(index): {
+            name: value.detach().cpu().numpy() if torch.is_tensor(value) else value for name, value in slots.items()
+        }
+        for index, slots in moments.items()
+    }
+
+
+def load_optimizer_state(optimizer: optim.Optimizer, state: State) -> None:
+    """Restore what `optimizer_state` gave; hyperparameters stay as the optimizer was built with."""
+    moments = {
+        int(index): {
+            name: torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
+            for name, value in slots.items()
+        }
+        for index, slots in state.items()
+    }
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
