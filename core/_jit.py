@@ -1,0 +1,137 @@
+"""One numba decorator, `njit`, whose cache on disk notices when a kernel's callee in another file was edited.
+
+Numba's own cache looks at the file of the function alone: after an edit of a callee in another file it goes on running
+the old code, silently. Here the cache folder of a module's kernels is named by a digest of the module's source and of
+all sources that it imports, within its own top-level package and `tengen`. Kernels call others that were imported by
+name; one passed as an argument or closed over is never cached by numba.
+
+A kernel module imports numpy, this module and other kernel modules only. With `NUMBA_DISABLE_JIT=1` kernels are plain
+Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import numba
+import numpy as np
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_config_lock = threading.Lock()
+
+
+@overload
+def njit(function: _Function, /) -> _Function: ...
+@overload
+def njit(**options: Any) -> Callable[[_Function], _Function]: ...
+def njit(function: _Function | None = None, /, **options: Any) -> _Function | Callable[[_Function], _Function]:
+    """Compile a function with numba and keep the machine code on disk, where there is a place to write.
+
+    The place is `NUMBA_CACHE_DIR`, else `tengen/kernels` in the user's cache folder (`XDG_CACHE_HOME`, `~/.cache`).
+    Where it can't be written, kernels compile anew in each process.
+
+    Args:
+        function: The kernel.
+        **options: Passed to `numba.njit`.
+    """
+    if function is None:
+        return lambda function: _compile(function, options)
+    return _compile(function, options)
+
+
+def _compile(function: _Function, options: dict[str, Any]) -> _Function:
+    if numba.config.DISABLE_JIT:
+        return function
+    folder = _cache_folder(function.__module__)
+    with _config_lock:  # numba reads the setting while it decorates; others who use numba keep theirs
+        before = numba.config.CACHE_DIR
+        try:
+            if folder is not None:
+                numba.config.CACHE_DIR = str(folder)
+            compiled: _Function = numba.njit(cache=folder is not None, **options)(function)
+        finally:
+            numba.config.CACHE_DIR = before
+    return compiled
+
+
+@cache
+def _cache_folder(module: str) -> Path | None:
+    """Return the writable cache folder of a module's kernels, or None where there is no such place."""
+    sources = _sources(module)
+    if not sources:
+        return None
+    digest = hashlib.sha256(f"{sys.version} numba {numba.__version__} numpy {np.__version__}".encode())
+    for name in sorted(sources):
+        digest.update(f"\0{name}\0{sources[name]}".encode())
+    try:
+        folder = _cache_root() / f"{module}-{digest.hexdigest()[:16]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError):  # RuntimeError: there is no home directory
+        return None
+
+
+def _cache_root() -> Path:
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    user = os.environ.get("XDG_CACHE_HOME")
+    return (Path(user) if user else Path.home() / ".cache") / "tengen" / "kernels"
+
+
+def _sources(module: str) -> dict[str, str]:
+    """Return the sources of a module and of all it imports from its own package and from `tengen`, by name.
+
+    Modules are found through the import system, not by listing folders, so that a wheel and both kinds of editable
+    install (where sub-packages lie elsewhere) work alike. Empty if the module itself has no source to find.
+    """
+    families = {module.partition(".")[0], __name__.partition(".")[0]}
+    sources: dict[str, str] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in sources:
+            continue
+        found = _find_source(name)
+        if found is None:
+            continue
+        source, package = found
+        sources[name] = source
+        waiting.extend(wanted for wanted in _imports(source, package) if wanted.partition(".")[0] in families)
+    return sources
+
+
+def _find_source(module: str) -> tuple[str, str] | None:
+    """Return a module's source and the package that its relative imports start from; None if there is none."""
+    try:
+        spec = importlib.util.find_spec(module)
+        source = spec.loader.get_source(module) if spec and spec.loader else None  # type: ignore[attr-defined]  # of source loaders
+    except (ImportError, ValueError, AttributeError, OSError):  # not a module, `__main__`, or nothing to read
+        return None
+    if spec is None or source is None:
+        return None
+    return source, spec.parent or ""
+
+
+def _imports(source: str, package: str) -> Iterator[str]:
+    """Yield the names of modules that a source may import; of `from a import b` both `a` and `a.b`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = importlib.util.resolve_name("." * node.level + base, package)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)

@@ -1,0 +1,279 @@
+"""Kernels of the frame store: write a step, draw transitions, gather stacks and n-step returns.
+
+Shape letters: E environments, R rows of an environment's ring, W words of a frame, K frames of a stack, A actions,
+N transitions of a sample.
+
+Each environment has a ring of its own. Its rows are numbered by insertion; row i lies in slot i % R, and the newest
+row is `head`. A row is a frame and what was done upon it. The head row is open: its frame is in, its action is not
+yet. A `final` row has a frame and no action, now or ever: the final observation of an episode.
+
+Frames are rows of machine words (`uint64` where their size allows it), which copies several times faster than bytes.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tengen._jit import njit
+
+
+class Rings(NamedTuple):
+    """What is remembered, and how far each ring has come. All modified in place by `write_step`."""
+
+    frame: NDArray  # [E, R, W]
+    action: NDArray[np.int64]  # [E, R]
+    reward: NDArray[np.float32]  # [E, R]
+    discount: NDArray[np.float32]  # [E, R], before gamma
+    age: NDArray[np.uint8]  # [E, R], frames of its game that came before and are in its stack: at most K - 1
+    final: NDArray[np.bool_]  # [E, R], no action follows
+    legal: NDArray[np.bool_]  # [E, R, A], A = 0 where all actions are legal always
+    base: NDArray[np.int64]  # [E], rows before this number were never held
+    head: NDArray[np.int64]  # [E], the number of the open row; base - 1 where there is none
+    ready: NDArray[np.int64]  # [E], rows before this number have a complete n-step window
+    live: NDArray[np.int64]  # [E], rows with an action that are held and ready, whether their stacks are held or not
+
+
+@njit
+def oldest(rings, e):
+    """Return the number of the oldest row of ring e that is held."""
+    return max(rings.base[e], rings.head[e] - rings.action.shape[1] + 1)
+
+
+@njit
+def can_sample(rings, e, row):
+    """Return whether a row that is held and ready has an action, and all frames of its stack are held."""
+    slot = row % rings.action.shape[1]
+    return not rings.final[e, slot] and row - rings.age[e, slot] >= oldest(rings, e)
+
+
+@njit
+def count(rings, num_stack):
+    """Return how many transitions can be sampled."""
+    total = 0
+    for e in range(rings.head.size):
+        total += rings.live[e]
+        low = oldest(rings, e)
+        # Only the oldest K - 1 rows can miss frames of their stacks.
+        for row in range(low, min(low + num_stack - 1, rings.ready[e])):
+            if not rings.final[e, row % rings.action.shape[1]] and not can_sample(rings, e, row):
+                total -= 1
+    return total
+
+
+@njit
+def _push(rings, e, frame, age, legal):
+    """Open a new head row, over the oldest one if the ring is full."""
+    row = rings.head[e] + 1
+    num_rows = rings.action.shape[1]
+    slot = row % num_rows
+    if row - num_rows >= rings.base[e] and not rings.final[e, slot]:
+        rings.live[e] -= 1
+    rings.head[e] = row
+    for w in range(frame.size):
+        rings.frame[e, slot, w] = frame[w]
+    rings.action[e, slot] = 0
+    rings.reward[e, slot] = 0.0
+    rings.discount[e, slot] = 1.0
+    rings.age[e, slot] = age
+    rings.final[e, slot] = False
+    for a in range(legal.size):
+        rings.legal[e, slot, a] = legal[a]
+
+
+@njit
+def advance_ready(rings, e, until):
+    """Declare the windows of all rows before `until` complete."""
+    for row in range(rings.ready[e], until):
+        if not rings.final[e, row % rings.action.shape[1]]:
+            rings.live[e] += 1
+    rings.ready[e] = max(rings.ready[e], until)
+
+
+@njit
+def close_row(rings, e, row, n_step):
+    """Declare complete the windows that a row completes: those that end with it, or end before the row if `final`."""
+    slot = row % rings.action.shape[1]
+    if rings.final[e, slot] or rings.discount[e, slot] == 0.0:
+        advance_ready(rings, e, row + 1)
+    else:
+        advance_ready(rings, e, row - n_step + 2)
+
+
+FINE, NOT_PADDED, NOT_SHIFTED, NOT_CONTINUED, PAST_LAST = range(5)
+
+
+@njit
+def check_step(rings, observation, first, next_observation):
+    """Return (problem, environment): whether the observations are what the frame store takes them for.
+
+    Args:
+        rings: The rings.
+        observation: [E, K, W], newest frame last.
+        first: [E].
+        next_observation: [E, K, W].
+    """
+    num_stack, num_words = observation.shape[1:]
+    for e in range(first.size):
+        is_open = rings.head[e] >= rings.base[e]
+        slot = rings.head[e] % rings.action.shape[1]
+        if first[e]:
+            for k in range(num_stack - 1):
+                for w in range(num_words):
+                    if observation[e, k, w] != 0:
+                        return NOT_PADDED, e
+        elif is_open:
+            if rings.final[e, slot]:
+                return PAST_LAST, e
+            for w in range(num_words):
+                if observation[e, num_stack - 1, w] != rings.frame[e, slot, w]:
+                    return NOT_CONTINUED, e
+        for k in range(num_stack - 1):
+            for w in range(num_words):
+                if observation[e, k + 1, w] != next_observation[e, k, w]:
+                    return NOT_SHIFTED, e
+    return FINE, -1
+
+
+@njit
+def write_step(rings, n_step, observation, legal, first, action, reward, discount, last, next_observation, next_legal):
+    """Remember one step of every environment. Modifies `rings` in place.
+
+    Args:
+        rings: The rings.
+        n_step: The length of a window.
+        observation: [E, K, W], the stack acted upon, newest frame last; used where a game starts.
+        legal: [E, A].
+        first: [E].
+        action: [E].
+        reward: [E].
+        discount: [E].
+        last: [E].
+        next_observation: [E, K, W].
+        next_legal: [E, A].
+    """
+    newest = observation.shape[1] - 1
+    num_rows = rings.action.shape[1]
+    for e in range(first.size):
+        is_open = rings.head[e] >= rings.base[e]
+        if first[e]:
+            if is_open:  # the final observation; or a game that was given up, which then ends like a truncated one
+                rings.final[e, rings.head[e] % num_rows] = True
+                close_row(rings, e, rings.head[e], n_step)
+            _push(rings, e, observation[e, newest], 0, legal[e])
+        elif not is_open:  # in the middle of a game: the stack's older frames become rows without an action
+            for k in range(newest):
+                _push(rings, e, observation[e, k], k, legal[e])
+                rings.final[e, rings.head[e] % num_rows] = True
+            _push(rings, e, observation[e, newest], newest, legal[e])
+            rings.ready[e] = rings.head[e]
+        row = rings.head[e]
+        slot = row % num_rows
+        rings.action[e, slot] = action[e]
+        rings.reward[e, slot] = reward[e]
+        rings.discount[e, slot] = discount[e]
+        age = min(rings.age[e, slot] + 1, newest)
+        _push(rings, e, next_observation[e, newest], age, next_legal[e])
+        close_row(rings, e, row, n_step)
+        if last[e]:
+            rings.final[e, rings.head[e] % num_rows] = True
+            advance_ready(rings, e, row + 1)
+
+
+@njit
+def recount(rings, n_step):
+    """Set `ready` and `live` from the rows. Modifies `rings` in place."""
+    for e in range(rings.head.size):
+        low = oldest(rings, e)
+        rings.ready[e] = low
+        rings.live[e] = 0
+        for row in range(low, rings.head[e]):
+            close_row(rings, e, row, n_step)
+        if rings.head[e] >= rings.base[e] and rings.final[e, rings.head[e] % rings.action.shape[1]]:
+            advance_ready(rings, e, rings.head[e])
+
+
+@njit
+def draw(rings, rng, env, row):
+    """Draw transitions uniformly with replacement, at least one of which must exist.
+
+    Args:
+        rings: The rings.
+        rng: A numpy Generator.
+        env: Out, [N], the environment of each.
+        row: Out, [N], its row number.
+    """
+    num_envs = rings.head.size
+    span = 0
+    for e in range(num_envs):
+        span = max(span, rings.ready[e] - oldest(rings, e))
+    for n in range(row.size):
+        while True:
+            # `integers` takes ten times as long in numba; the bias is below span / 2^53.
+            x = int(rng.random() * (num_envs * span))
+            e = x // span
+            i = oldest(rings, e) + x % span
+            if i < rings.ready[e] and can_sample(rings, e, i):
+                break
+        env[n] = e
+        row[n] = i
+
+
+@njit
+def _gather_stack(rings, e, row, out):
+    """Write the stack [K, W] that ends with a row's frame to `out`, zeros before its game's start."""
+    num_stack, num_words = out.shape
+    num_rows = rings.action.shape[1]
+    age = int(rings.age[e, row % num_rows])
+    for k in range(num_stack):
+        back = num_stack - 1 - k
+        if back > age:
+            for w in range(num_words):
+                out[k, w] = 0
+        else:
+            slot = (row - back) % num_rows
+            for w in range(num_words):
+                out[k, w] = rings.frame[e, slot, w]
+
+
+@njit
+def gather(rings, n_step, gamma, env, row, observation, action, reward, bootstrap, next_observation, next_legal):
+    """Gather transitions by their environment and row number.
+
+    The reward is sum_k gamma^k (prod_{j<k} discount_j) reward_k over the window of n steps, which is cut after a
+    discount of 0 and before a final observation; the bootstrap is gamma^m prod_j discount_j over its m steps.
+
+    Args:
+        rings: The rings.
+        n_step: The length n of a window.
+        gamma: Multiplies each discount.
+        env: [N].
+        row: [N], rows that can be sampled.
+        observation: Out, [N, K, W].
+        action: Out, [N].
+        reward: Out, [N].
+        bootstrap: Out, [N].
+        next_observation: Out, [N, K, W].
+        next_legal: Out, [N, A].
+    """
+    num_rows = rings.action.shape[1]
+    for n in range(row.size):
+        e = env[n]
+        i = row[n]
+        _gather_stack(rings, e, i, observation[n])
+        action[n] = rings.action[e, i % num_rows]
+        total = 0.0
+        factor = 1.0
+        for _ in range(n_step):
+            slot = i % num_rows
+            discount = np.float64(rings.discount[e, slot])
+            total += factor * np.float64(rings.reward[e, slot])
+            factor *= gamma * discount
+            i += 1
+            if discount == 0.0 or rings.final[e, i % num_rows]:
+                break
+        reward[n] = total
+        bootstrap[n] = factor
+        _gather_stack(rings, e, i, next_observation[n])
+        for a in range(next_legal.shape[1]):
+            next_legal[n, a] = rings.legal[e, i % num_rows, a]

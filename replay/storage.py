@@ -1,0 +1,279 @@
+"""A store of steps in which each frame is kept once; stacks and n-step returns are put together when they are read.
+
+What a sampler needs: `draw` or row numbers of its own, then `gather`. See `tengen.replay._kernels` for the layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from tengen.contracts import RowLog
+from tengen.errors import UserError
+from tengen.replay import _kernels
+from tengen.replay._kernels import Rings
+from tengen.types import Array, Bools, Decision, Ints, State, TimeStep, Transition
+
+_ROW_FIELDS = ("frame", "action", "reward", "discount", "age", "final", "legal")
+_PIECE_BYTES = 1 << 24  # how much of a log is read at a time
+
+
+class FrameStore:
+    """Rings of rows, one ring for each environment.
+
+    Every step takes one row, every episode one more for its final observation. A transition can be gathered once its
+    n-step window is complete, until a frame of its stack is overwritten.
+
+    Attributes:
+        num_envs: E, the number of environments.
+        num_rows: R, the rows of each environment's ring.
+    """
+
+    def __init__(
+        self,
+        frame_shape: tuple[int, ...],
+        frame_dtype: Any,
+        *,
+        capacity: int,
+        num_envs: int,
+        frame_stack: int,
+        num_actions: int | None,
+        n_step: int,
+        gamma: float,
+    ) -> None:
+        if not 0.0 <= gamma <= 1.0:
+            raise UserError(f"gamma must be from 0 to 1, got {gamma}")
+        if n_step < 1:
+            raise UserError(f"n_step must be at least 1, got {n_step}")
+        if not 0 <= frame_stack <= 255:
+            raise UserError(f"frame_stack must be from 0 to 255, got {frame_stack}")
+        self.num_envs = num_envs
+        self.num_rows = capacity // num_envs
+        smallest = num_envs * (n_step + frame_stack + 2)
+        if capacity < smallest:
+            raise UserError(
+                f"a replay of {capacity} frames is too small for {num_envs} environments, stacks of {frame_stack} "
+                f"and n_step {n_step}: give it at least {smallest}"
+            )
+        self._frame_shape = tuple(frame_shape)
+        self._frame_dtype = np.dtype(frame_dtype)
+        if self._frame_dtype.hasobject:
+            raise UserError(f"frames of dtype {self._frame_dtype} can't be stored: use an observation of plain numbers")
+        self._frame_stack = frame_stack
+        self._has_legal = num_actions is not None
+        self._n_step = n_step
+        self._gamma = gamma
+
+        num_bytes = self._frame_dtype.itemsize * int(np.prod(self._frame_shape, dtype=np.int64))
+        size = next(size for size in (8, 4, 2, 1) if num_bytes % size == 0)
+        self._word = np.dtype(f"u{size}")
+        ring = (num_envs, self.num_rows)
+        # Zeroed memory is only mapped when it is first written, so that an unfilled ring costs nothing.
+        self._rings = Rings(
+            frame=np.zeros((*ring, num_bytes // size), self._word),
+            action=np.zeros(ring, np.int64),
+            reward=np.zeros(ring, np.float32),
+            discount=np.zeros(ring, np.float32),
+            age=np.zeros(ring, np.uint8),
+            final=np.zeros(ring, np.bool_),
+            legal=np.zeros((*ring, num_actions or 0), np.bool_),
+            base=np.zeros(num_envs, np.int64),
+            head=np.full(num_envs, -1, np.int64),
+            ready=np.zeros(num_envs, np.int64),
+            live=np.zeros(num_envs, np.int64),
+        )
+        self._typed = self._rings._replace(
+            frame=self._rings.frame.view(self._frame_dtype).reshape(*ring, *self._frame_shape)
+        )
+
+    def __len__(self) -> int:
+        """The exact number of transitions that can be gathered."""
+        return int(_kernels.count(self._rings, max(self._frame_stack, 1)))
+
+    @property
+    def capacity(self) -> int:
+        """The greatest number of rows held."""
+        return self.num_envs * self.num_rows
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that a full store takes."""
+        return sum(array.nbytes for array in self._rings)
+
+    def add(self, step: TimeStep, decision: Decision, next_step: TimeStep) -> None:
+        """Remember one step of every environment.
+
+        Raises:
+            UserError: The observations are not what was declared (dtype, shape, zero-padded stacks, newest last), or
+                a step was left out.
+        """
+        observation = self._words(step.observation)
+        next_observation = self._words(next_step.observation)
+        problem, e = _kernels.check_step(self._rings, observation, step.first, next_observation)
+        if problem != _kernels.FINE:
+            raise UserError(f"environment {e}: {_PROBLEMS[problem]}")
+        _kernels.write_step(
+            self._rings,
+            self._n_step,
+            observation,
+            self._legal(step),
+            step.first,
+            decision.actions,
+            next_step.reward,
+            next_step.discount,
+            next_step.last,
+            next_observation,
+            self._legal(next_step),
+        )
+
+    def allocate(self, batch_size: int) -> Transition:
+        """Return a batch to gather into."""
+        stack = (self._frame_stack,) if self._frame_stack else ()
+        shape = (batch_size, *stack, *self._frame_shape)
+        return Transition(
+            observation=np.empty(shape, self._frame_dtype),
+            action=np.empty(batch_size, np.int64),
+            reward=np.empty(batch_size, np.float32),
+            bootstrap=np.empty(batch_size, np.float32),
+            next_observation=np.empty(shape, self._frame_dtype),
+            next_legal=np.empty((batch_size, self._rings.legal.shape[2]), np.bool_) if self._has_legal else None,
+        )
+
+    def draw(self, rng: np.random.Generator, env: Ints, row: Ints) -> None:
+        """Write uniform draws, with replacement, of what can be gathered to `env` [N] and `row` [N]."""
+        _kernels.draw(self._rings, rng, env, row)
+
+    def gather(self, env: Ints, row: Ints, out: Transition) -> None:
+        """Write the transitions of environments [N] that begin with rows [N] to `out`, a batch from `allocate`."""
+        no_legal = np.empty((len(row), 0), np.bool_)
+        _kernels.gather(
+            self._rings,
+            self._n_step,
+            self._gamma,
+            env,
+            row,
+            self._words(out.observation),
+            out.action,
+            out.reward,
+            out.bootstrap,
+            self._words(out.next_observation),
+            no_legal if out.next_legal is None else out.next_legal,
+        )
+
+    def _words(self, observation: Array) -> Array:
+        """View observations [N, (K,) ...] as words [N, K, W]."""
+        stack = (self._frame_stack,) if self._frame_stack else ()
+        if observation.dtype != self._frame_dtype or observation.shape[1:] != (*stack, *self._frame_shape):
+            raise UserError(
+                f"the replay takes observations of {self._frame_dtype} {(*stack, *self._frame_shape)}, "
+                f"got {observation.dtype} {observation.shape[1:]}: the environment's observation space is wrong"
+            )
+        flat = np.ascontiguousarray(observation).reshape(len(observation), max(self._frame_stack, 1), -1)
+        return np.require(flat.view(self._word), requirements="CA")
+
+    def _legal(self, step: TimeStep) -> Bools:
+        if not self._has_legal:
+            return np.empty((self.num_envs, 0), np.bool_)
+        if step.legal is None:
+            raise UserError("the replay was told to keep legal actions, but a step has none: `has_legal` is wrong")
+        return step.legal
+
+    def state_dict(self) -> State:
+        """The contents: a `RowLog` of the complete rows of each environment, and the open rows."""
+        slots = self._rings.head % self.num_rows
+        envs = np.arange(self.num_envs)
+        open_rows = {name: getattr(self._typed, name)[envs, slots] for name in _ROW_FIELDS}
+        return {
+            "layout": self._layout(),
+            "logs": [RingLog(self._typed, e) for e in range(self.num_envs)],
+            "head": self._rings.head.copy(),
+            "open": open_rows,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Hold what another store held. An environment whose log is empty starts with an empty ring.
+
+        Raises:
+            UserError: The contents are of another capacity, number of environments or kind of observation.
+        """
+        if state["layout"] != self._layout():
+            raise UserError(
+                f"the replay's contents are of {state['layout']}, and this run's replay of {self._layout()}"
+            )
+        logs: list[RowLog] = state["logs"]
+        head = np.asarray(state["head"], np.int64)
+        if len(logs) != self.num_envs or head.shape != (self.num_envs,):
+            raise UserError(f"the replay's contents are of {len(logs)} environments, expected {self.num_envs}")
+        rings = self._typed
+        for e, log in enumerate(logs):
+            rings.base[e] = log.start
+            rings.head[e] = log.stop - 1
+            if log.start == log.stop:
+                continue
+            if log.stop != head[e] or not 0 < log.stop - log.start < self.num_rows:
+                raise UserError(
+                    f"the replay's rows {log.start} to {log.stop} of environment {e} don't fit a ring of "
+                    f"{self.num_rows} rows with {head[e]} rows written: the checkpoint is damaged"
+                )
+            rings.head[e] = log.stop
+            for first_row, rows in self._pieces(log):
+                slots = np.arange(first_row, first_row + len(rows["action"])) % self.num_rows
+                for name in _ROW_FIELDS:
+                    getattr(rings, name)[e, slots] = rows[name]
+            for name in _ROW_FIELDS:
+                getattr(rings, name)[e, log.stop % self.num_rows] = state["open"][name][e]
+        _kernels.recount(self._rings, self._n_step)
+
+    def _pieces(self, log: RowLog) -> Iterator[tuple[int, Mapping[str, Array]]]:
+        size = max(1, _PIECE_BYTES // (self.nbytes // self.capacity))
+        for start in range(log.start, log.stop, size):
+            stop = min(start + size, log.stop)
+            rows = log.read(start, stop)
+            for name in _ROW_FIELDS:
+                expected = (stop - start, *getattr(self._typed, name).shape[2:])
+                dtype = getattr(self._typed, name).dtype
+                if name not in rows or rows[name].shape != expected or rows[name].dtype != dtype:
+                    got = f"{rows[name].dtype} {rows[name].shape}" if name in rows else "nothing"
+                    raise UserError(f"the replay's stored rows have for {name!r} {got}, expected {dtype} {expected}")
+            yield start, rows
+
+    def _layout(self) -> State:
+        return {
+            "num_envs": self.num_envs,
+            "num_rows": self.num_rows,
+            "frame_shape": list(self._frame_shape),
+            "frame_dtype": self._frame_dtype.str,
+            "frame_stack": self._frame_stack,
+            "num_actions": self._rings.legal.shape[2] if self._has_legal else None,
+        }
+
+
+class RingLog:
+    """The complete rows of one environment's ring, as a `RowLog`."""
+
+    def __init__(self, rings: Rings, env: int) -> None:
+        self._rings = rings
+        self._env = env
+        self.start = int(_kernels.oldest(rings, env))
+        self.stop = max(self.start, int(rings.head[env]))
+
+    def read(self, start: int, stop: int) -> Mapping[str, Array]:
+        """Return the rows start..stop-1: views where they lie together, copies where they wrap around."""
+        assert self.start <= start <= stop <= self.stop, f"rows {start}..{stop} are not in {self.start}..{self.stop}"
+        num_rows = self._rings.action.shape[1]
+        low, high = start % num_rows, start % num_rows + stop - start
+        rows = {}
+        for name in _ROW_FIELDS:
+            ring = getattr(self._rings, name)[self._env]
+            rows[name] = ring[low:high] if high <= num_rows else np.concatenate([ring[low:], ring[: high - num_rows]])
+        return rows
+
+
+_PROBLEMS = {
+    _kernels.NOT_PADDED: "the stack of a first step is not zeros before its newest, last frame: `frame_stack` is wrong",
+    _kernels.NOT_SHIFTED: "the next stack is not this one with one frame shifted in at the end: `frame_stack` is wrong",
+    _kernels.NOT_CONTINUED: "the step does not begin with what the last one ended with: add every step, in order",
+    _kernels.PAST_LAST: "the step follows a last one, but is not marked as first: reset finished environments",
+}
