@@ -99,7 +99,7 @@ class GymnasiumEnvironment:
         """Apply one action [B] to each row. No row may be past its `last`."""
         rows = self._rows
         assert self._generators, "step before reset"
-        assert not rows.last.any(), "a finished row was stepped: call reset_done first"
+        assert not np.count_nonzero(rows.last), "a finished row was stepped: call reset_done first"
         assert len(actions) == len(self._envs), f"{len(actions)} actions for {len(self._envs)} environments"
         rows.first[:] = False
         for row, action in enumerate(self._to_list(actions)):
@@ -109,9 +109,8 @@ class GymnasiumEnvironment:
     def reset_done(self, seeds: Ints | None = None) -> TimeStep:
         """Start the finished rows, leave the others as they were, and return the current TimeStep."""
         assert self._generators, "reset_done before reset"
-        if self._rows.last.any():
-            for row in np.flatnonzero(self._rows.last):
-                self._reset_row(int(row), self._draw_seed(int(row)) if seeds is None else int(seeds[row]))
+        for row in self._rows.last.nonzero()[0].tolist():
+            self._reset_row(row, self._draw_seed(row) if seeds is None else int(seeds[row]))
         return self._rows.copy_out()
 
     def render(self) -> Array:
@@ -217,9 +216,11 @@ class GymnasiumEnvironment:
             raise UserError(f"{self.spec.id} gives an info['action_mask'] without any legal action: mend its mask")
 
     def _to_list(self, actions: Array) -> list[Any]:
-        if not isinstance(self.spec.action_space, Discrete):
-            return list(np.array(actions, self.spec.action_space.dtype))  # as it is saved, so that a replay is exact
+        space = self.spec.action_space
+        if not isinstance(space, Discrete):
+            return list(np.array(actions, space.dtype))  # as it is saved, so that a replay is exact
         chosen: list[int] = np.asarray(actions).tolist()
+        assert not chosen or (min(chosen) >= 0 and max(chosen) < space.n), f"actions {chosen}, but only {space.n} exist"
         return [action + self._first_action for action in chosen] if self._first_action else chosen
 
     def _to_array(self, actions: list[Any]) -> Array:
