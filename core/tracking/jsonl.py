@@ -17,6 +17,9 @@ from tengen.errors import UserError
 from tengen.tracking.rows import STEP_KEY, Row, plain, spell, unspell
 from tengen.types import Metrics
 
+METRICS_FILE = "metrics.jsonl"
+"""Its name in a run's folder."""
+
 
 class JsonlTracker:
     """Appends rows to a file. A row is in the file when `write` returns, so a killed process loses none.

@@ -1,0 +1,136 @@
+"""One tracker that writes to all of a run's trackers: the truth first, then its mirrors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from tengen.contracts import Tracker
+from tengen.errors import UserError
+from tengen.tracking.jsonl import METRICS_FILE, JsonlTracker
+from tengen.tracking.progress import Progress
+from tengen.tracking.rows import plain
+from tengen.types import Metrics
+
+if TYPE_CHECKING:
+    from tengen.config import RunConfig, TrackConfig
+
+
+@runtime_checkable
+class VideoTracker(Protocol):
+    """A Tracker that takes videos too."""
+
+    def log_video(self, step: int, path: str | os.PathLike[str]) -> None:
+        """Record a GIF or MP4 file at a global step."""
+        ...
+
+
+class Trackers:
+    """A Tracker that fans out.
+
+    An error of the truth ends the run. A mirror that fails is left out from then on, with one warning: nothing that
+    only watches may end the training.
+
+    Args:
+        truth: `metrics.jsonl`.
+        mirrors: Everything else.
+        warn: Shows the user a line.
+    """
+
+    def __init__(self, truth: JsonlTracker, mirrors: Sequence[Tracker], warn: Callable[[str], None]) -> None:
+        self._truth = truth
+        self._mirrors = list(mirrors)
+        self._warn = warn
+
+    def write(self, step: int, metrics: Metrics) -> None:
+        """Write a row everywhere.
+
+        Raises:
+            UserError: `metrics.jsonl` can't be written.
+        """
+        values = plain(metrics)  # once: a value may still be on its device
+        self._truth.write(step, values)
+        self._each(lambda mirror: mirror.write(step, values))
+
+    def log_video(self, step: int, path: str | os.PathLike[str]) -> None:
+        """Give a GIF or MP4 file to the trackers that take videos."""
+        self._each(lambda mirror: mirror.log_video(step, path) if isinstance(mirror, VideoTracker) else None)
+
+    def sync(self) -> None:
+        """Return when the rows written so far would survive a loss of power.
+
+        Raises:
+            UserError: The disk refuses.
+        """
+        self._truth.sync()
+
+    def close(self) -> None:
+        """Close everything."""
+        self._truth.close()
+        self._each(lambda mirror: mirror.close())
+
+    def _each(self, act: Callable[[Tracker], None]) -> None:
+        for mirror in list(self._mirrors):
+            try:
+                act(mirror)
+            except Exception as error:  # a mirror's library may raise anything
+                self._mirrors.remove(mirror)
+                self._warn(_stopped(type(mirror).__name__, error))
+
+
+def make_trackers(
+    run_folder: str | os.PathLike[str],
+    config: RunConfig,
+    *,
+    resume_step: int | None = None,
+    progress: Progress | None = None,
+) -> Trackers:
+    """Make what a run's config asks for: always `metrics.jsonl`, and the mirror that `config.track` names.
+
+    Args:
+        run_folder: The run's folder.
+        config: The run's settings.
+        resume_step: The step that the run goes on from, or None for a new run.
+        progress: The display, which is given every row and shows the warnings; without it they go to standard error.
+
+    Raises:
+        UserError: `metrics.jsonl` can't be written, or a mirror's extra isn't installed.
+    """
+    show = progress.message if progress is not None else _to_stderr
+    truth = JsonlTracker(Path(run_folder) / METRICS_FILE, resume_step)
+    mirrors: list[Tracker] = [] if progress is None else [progress]
+    try:
+        mirrors += _mirrors(config.track, Path(run_folder), config, resume_step, show)
+    except UserError:
+        truth.close()
+        raise
+    return Trackers(truth, mirrors, show)
+
+
+def _mirrors(
+    track: TrackConfig, folder: Path, config: RunConfig, resume_step: int | None, show: Callable[[str], None]
+) -> list[Tracker]:
+    if track.to == "tensorboard":
+        from tengen.tracking.tensorboard_tracker import TensorBoardTracker
+
+        return [TensorBoardTracker(folder, resume_step)]
+    if track.to == "wandb":
+        from tengen.tracking.wandb_tracker import WandbTracker
+
+        try:
+            return [WandbTracker(track, folder, config.to_dict(), resume_step=resume_step, message=show)]
+        except Exception as error:  # wandb may raise anything
+            show(_stopped("WandbTracker", error))
+    return []
+
+
+def _stopped(name: str, error: Exception) -> str:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return f"warning: {name} stopped ({reason}); training goes on, and metrics.jsonl has every row"
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
