@@ -10,6 +10,7 @@ Start reading at `AtariEnvironment.step`. Letters: B environments, k frames in a
 from __future__ import annotations
 
 import os
+import sys
 from array import array
 from typing import Any
 
@@ -86,7 +87,8 @@ class AtariEnvironment:
         self._life_loss_ends_value = training and protocol.training_life_loss_ends_value
         self._env = self._vector_env(num_envs)
         self._colour_env: AtariVectorEnv | None = None
-        self._num_rendered = 0  # entries of row 0's trace that the colour twin has played
+        self._screen: Array | None = None  # what the colour twin shows
+        self._num_rendered = 0  # entries of row 0's trace that the colour twin has played; -1 where it has to be seeded
         self.spec = EnvSpec(
             id=f"ALE/{rom_id_to_name(rom)}-v5",
             observation_space=self._env.single_observation_space,
@@ -105,7 +107,7 @@ class AtariEnvironment:
     def _vector_env(self, num_envs: int, **changes: Any) -> AtariVectorEnv:
         protocol = self.protocol
         settings: dict[str, Any] = {
-            "num_threads": min(num_envs, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1),
+            "num_threads": min(num_envs, _num_cores()),  # results don't depend on it
             "max_num_frames_per_episode": self._max_frames,
             "repeat_action_probability": protocol.sticky_action_probability,
             "full_action_space": protocol.full_action_set,
@@ -129,15 +131,15 @@ class AtariEnvironment:
     def reset(self, seed: int | Ints) -> TimeStep:
         """Start every row anew; an int seeds all rows, an array [B] gives each row's own seed."""
         num_envs = self.spec.num_envs
-        if isinstance(seed, np.ndarray):
-            assert seed.shape == (num_envs,), f"expected {num_envs} seeds, got the shape {seed.shape}"
-            for row in range(num_envs):
-                self._seed_row(row, int(seed[row]))
-        else:
-            self._roots = np.random.SeedSequence(_checked(seed)).generate_state(num_envs, np.uint64)
+        if np.ndim(seed) == 0:
+            self._roots = np.random.SeedSequence(_checked(int(seed))).generate_state(num_envs, np.uint64)
             self._num_drawn[:] = 0
             for row in range(num_envs):
                 self._start_trace(row, self._draw_seed(row))
+        else:
+            assert np.shape(seed) == (num_envs,), f"{np.shape(seed)} seeds for {num_envs} environments"
+            for row, own in enumerate(np.asarray(seed)):
+                self._seed_row(row, int(own))
         observation, info = self._env.reset(seed=self._seeds)
         return self._start(np.ones(num_envs, np.bool_), observation, info)
 
@@ -145,10 +147,13 @@ class AtariEnvironment:
         """Play one action [B] in each row for `frame_skip` frames."""
         assert self._current is not None, "reset the environment before the first step"
         assert not self._current.last.any(), "a row is past its last step: call reset_done first"
-        observation, reward, terminated, truncated, info = self._env.step(np.asarray(actions, np.int64))
-        for trace, action in zip(self._traces, actions, strict=True):
-            trace.append(int(action))
+        actions = np.asarray(actions, np.int64)
+        assert ((actions >= 0) & (actions < self.spec.num_actions)).all(), f"no such actions: {actions}"
+        observation, reward, terminated, truncated, info = self._env.step(actions)
+        for trace, action in zip(self._traces, actions.tolist(), strict=True):
+            trace.append(action)
         lives = info["lives"]
+        # Lives may be 0 all along (Pong), or in the last of several lives, and may go up: only a fall says something.
         ends_value = terminated | (lives < self._lives) if self._life_loss_ends_value else terminated
         self._lives = lives
         score = reward.astype(np.float64)
@@ -232,13 +237,15 @@ class AtariEnvironment:
             else:
                 self._screen, *_ = self._colour_env.step(np.array([entry]))
         self._num_rendered = len(self._traces[0])
-        screen: Array = self._screen[0, 0]
+        assert self._screen is not None
+        screen: Array = self._screen[0, 0].copy()
         return screen
 
     def state_dict(self) -> State:
         """Each row's seed and trace, and the current TimeStep."""
         assert self._current is not None, "reset the environment first"
         return {
+            "rom": self._rom,
             "roots": self._roots,
             "num_drawn": self._num_drawn,
             "seeds": self._seeds,
@@ -253,14 +260,19 @@ class AtariEnvironment:
         Raises:
             UserError: The games that came out are not those that were saved.
         """
-        traces = [np.asarray(trace, np.int8) for trace in state["traces"]]
-        if len(traces) != self.spec.num_envs:
-            raise UserError(f"the saved state holds {len(traces)} environments, expected {self.spec.num_envs}")
-        observation, lives = self._replay(np.asarray(state["seeds"], np.int64), traces)
+        traces = [np.asarray(trace, np.int8) for trace in state.get("traces", [])]
+        if state.get("rom") != self._rom or len(traces) != self.spec.num_envs:
+            raise UserError(
+                f"the saved state holds {len(traces)} games of {state.get('rom')!r}, expected {self.spec.num_envs} "
+                f"of {self._rom!r}; resume with the environments that the run was started with"
+            )
+        self._current = None  # until all went well
+        fits = all(trace.max(initial=0) < self.spec.num_actions for trace in traces)
+        observation, lives = self._replay(np.asarray(state["seeds"], np.int64), traces) if fits else (None, None)
         if not (np.array_equal(observation, state["step"]["observation"]) and np.array_equal(lives, state["lives"])):
             raise UserError(
-                f"the games of {self.spec.id} could not be restored exactly: replaying them gave other pictures "
-                "than were saved. Use the versions of ale-py and of the protocol that the run was made with."
+                f"the games of {self.spec.id} could not be restored exactly: replaying their actions gave other "
+                "pictures than were saved; use the protocol and the version of ale-py that the run was made with"
             )
         self._roots = np.array(state["roots"], np.uint64)
         self._num_drawn = np.array(state["num_drawn"], np.int64)
@@ -308,6 +320,10 @@ class AtariEnvironment:
         self._env.close()
         if self._colour_env is not None:
             self._colour_env.close()
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _checked(seed: int) -> int:
