@@ -1,0 +1,97 @@
+"""The contract suites hold for everything that is registered. A new name is covered by being there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tengen.contracts import Agent, Environment
+from tengen.envs import EnvConfig, make_env
+from tengen.registry import names, resolve_agent
+from tengen.replay import UniformReplay
+from tengen.testing import check_agent, check_environment, check_replay, check_simulator
+from tengen.types import EnvSpec
+
+# What an environment needs to be told about itself, by id. Whatever is registered and not here has the defaults.
+ENV_FACTS: dict[str, dict[str, Any]] = {
+    "tengen/TicTacToe-v0": {"deterministic": True},
+}
+
+# Settings with which an agent learns within a few hundred steps, by name. Others have their defaults.
+QUICK: dict[str, dict[str, Any]] = {
+    "dqn": {"learn_start": 100, "learn_period": 4, "target_period": 10, "hidden": (16,), "replay_capacity": 300},
+}
+
+
+def maker(env_id: str, *, training: bool = True, **settings: Any) -> Callable[[int], Environment]:
+    return lambda num_envs: make_env(EnvConfig(id=env_id, num_envs=num_envs, **settings), training=training)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("env_id", names("envs"))
+def test_a_registered_environment_keeps_the_contract(env_id: str, training: bool) -> None:
+    check_environment(maker(env_id, training=training), **ENV_FACTS.get(env_id, {}))
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "FrozenLake-v1"])
+def test_a_gymnasium_environment_keeps_the_contract(env_id: str) -> None:
+    check_environment(maker(env_id))
+
+
+def test_a_truncated_environment_keeps_the_contract() -> None:
+    check_environment(maker("CartPole-v1", kwargs={"max_episode_steps": 7}), num_steps=100)
+
+
+def test_an_environment_with_an_action_mask_keeps_the_contract() -> None:
+    check_environment(maker("Taxi-v4", action_mask=True, kwargs={"max_episode_steps": 50}))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "training"),
+    [
+        ("nature2015", True),
+        pytest.param("nature2015", False, marks=pytest.mark.slow),
+        pytest.param("machado2018", True, marks=pytest.mark.slow),
+        ("machado2018", False),
+    ],
+)
+def test_an_atari_protocol_keeps_the_contract(protocol: str, training: bool) -> None:
+    check_environment(maker("ALE/Breakout-v5", training=training, protocol=protocol), num_envs=2, num_steps=220)
+
+
+@pytest.mark.parametrize("env_id", names("envs"))
+def test_the_simulator_of_a_registered_environment_keeps_the_contract(env_id: str) -> None:
+    spec = maker(env_id)(1).spec
+    if spec.simulator is not None:
+        check_simulator(spec.simulator)
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "FrozenLake-v1", "tengen/TicTacToe-v0"])
+@pytest.mark.parametrize("name", names("agents"))
+def test_a_registered_agent_keeps_the_contract(name: str, env_id: str) -> None:
+    config_class, changes = resolve_agent(name)
+    config = config_class(**{**changes, **QUICK.get(name, {})})
+    spec = maker(env_id)(2).spec
+    refusal = config.refusal(spec)
+    if refusal is not None:
+        assert isinstance(refusal, str)
+        assert refusal.strip()
+        return
+
+    def build(spec: EnvSpec, rng: np.random.Generator) -> Agent:
+        agent: Agent = config.build(spec, rng, "cpu")
+        return agent
+
+    check_agent(build, lambda: maker(env_id)(2))
+
+
+@pytest.mark.parametrize("n_step", [1, 3])
+def test_the_uniform_replay_keeps_the_contract(n_step: int) -> None:
+    check_replay(
+        lambda spec, rng: UniformReplay.from_spec(spec, capacity=150, rng=rng, n_step=n_step, gamma=0.9),
+        gamma=0.9,
+        n_step=n_step,
+    )
