@@ -27,6 +27,7 @@ import numba
 import numpy as np
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_config: Any = numba.config  # its settings are set by name, out of mypy's sight
 _config_lock = threading.Lock()
 
 
@@ -50,17 +51,17 @@ def njit(function: _Function | None = None, /, **options: Any) -> _Function | Ca
 
 
 def _compile(function: _Function, options: dict[str, Any]) -> _Function:
-    if numba.config.DISABLE_JIT:
+    if _config.DISABLE_JIT:
         return function
     folder = _cache_folder(function.__module__)
     with _config_lock:  # numba reads the setting while it decorates; others who use numba keep theirs
-        before = numba.config.CACHE_DIR
+        before = _config.CACHE_DIR
         try:
             if folder is not None:
-                numba.config.CACHE_DIR = str(folder)
+                _config.CACHE_DIR = str(folder)
             compiled: _Function = numba.njit(cache=folder is not None, **options)(function)
         finally:
-            numba.config.CACHE_DIR = before
+            _config.CACHE_DIR = before
     return compiled
 
 

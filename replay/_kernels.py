@@ -10,45 +10,53 @@ yet. A `final` row has a frame and no action, now or ever: the final observation
 Frames are rows of machine words (`uint64` where their size allows it), which copies several times faster than bytes.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tengen._jit import njit
 
+_Bools: TypeAlias = NDArray[np.bool_]
+_Floats: TypeAlias = NDArray[np.float64]
+_Ints: TypeAlias = NDArray[np.int64]
+_Singles: TypeAlias = NDArray[np.float32]
+_Words: TypeAlias = NDArray[Any]  # uint64, or smaller unsigned integers
+
 
 class Rings(NamedTuple):
     """What is remembered, and how far each ring has come. All modified in place by `write_step`."""
 
-    frame: NDArray  # [E, R, W]
-    action: NDArray[np.int64]  # [E, R]
-    reward: NDArray[np.float32]  # [E, R]
-    discount: NDArray[np.float32]  # [E, R], before gamma
+    frame: _Words  # [E, R, W]
+    action: _Ints  # [E, R]
+    reward: _Singles  # [E, R]
+    discount: _Singles  # [E, R], before gamma
     age: NDArray[np.uint8]  # [E, R], frames of its game that came before and are in its stack: at most K - 1
-    final: NDArray[np.bool_]  # [E, R], no action follows
-    legal: NDArray[np.bool_]  # [E, R, A], A = 0 where all actions are legal always
-    base: NDArray[np.int64]  # [E], rows before this number were never held
-    head: NDArray[np.int64]  # [E], the number of the open row; base - 1 where there is none
-    ready: NDArray[np.int64]  # [E], rows before this number have a complete n-step window
-    live: NDArray[np.int64]  # [E], rows with an action that are held and ready, whether their stacks are held or not
+    final: _Bools  # [E, R], no action follows
+    legal: _Bools  # [E, R, A], A = 0 where all actions are legal always
+    base: _Ints  # [E], rows before this number were never held
+    head: _Ints  # [E], the number of the open row; base - 1 where there is none
+    ready: _Ints  # [E], rows before this number have a complete n-step window
+    live: _Ints  # [E], rows with an action that are held and ready, whether their stacks are held or not
 
 
 @njit
-def oldest(rings, e):
+def oldest(rings: Rings, e: int) -> int:
     """Return the number of the oldest row of ring e that is held."""
-    return max(rings.base[e], rings.head[e] - rings.action.shape[1] + 1)
+    return int(max(rings.base[e], rings.head[e] - rings.action.shape[1] + 1))
 
 
 @njit
-def can_sample(rings, e, row):
+def can_sample(rings: Rings, e: int, row: int) -> bool:
     """Return whether a row that is held and ready has an action, and all frames of its stack are held."""
     slot = row % rings.action.shape[1]
     return not rings.final[e, slot] and row - rings.age[e, slot] >= oldest(rings, e)
 
 
 @njit
-def count(rings, num_stack):
+def count(rings: Rings, num_stack: int) -> int:
     """Return how many transitions can be sampled."""
     total = 0
     for e in range(rings.head.size):
@@ -62,7 +70,7 @@ def count(rings, num_stack):
 
 
 @njit
-def _push(rings, e, frame, age, legal):
+def _push(rings: Rings, e: int, frame: _Words, age: int, legal: _Bools) -> None:
     """Open a new head row, over the oldest one if the ring is full."""
     row = rings.head[e] + 1
     num_rows = rings.action.shape[1]
@@ -82,7 +90,7 @@ def _push(rings, e, frame, age, legal):
 
 
 @njit
-def advance_ready(rings, e, until):
+def _advance_ready(rings: Rings, e: int, until: int) -> None:
     """Declare the windows of all rows before `until` complete."""
     for row in range(rings.ready[e], until):
         if not rings.final[e, row % rings.action.shape[1]]:
@@ -91,20 +99,20 @@ def advance_ready(rings, e, until):
 
 
 @njit
-def close_row(rings, e, row, n_step):
+def _close_row(rings: Rings, e: int, row: int, n_step: int) -> None:
     """Declare complete the windows that a row completes: those that end with it, or end before the row if `final`."""
     slot = row % rings.action.shape[1]
     if rings.final[e, slot] or rings.discount[e, slot] == 0.0:
-        advance_ready(rings, e, row + 1)
+        _advance_ready(rings, e, row + 1)
     else:
-        advance_ready(rings, e, row - n_step + 2)
+        _advance_ready(rings, e, row - n_step + 2)
 
 
 FINE, NOT_PADDED, NOT_SHIFTED, NOT_CONTINUED, PAST_LAST = range(5)
 
 
 @njit
-def check_step(rings, observation, first, next_observation):
+def check_step(rings: Rings, observation: _Words, first: _Bools, next_observation: _Words) -> tuple[int, int]:
     """Return (problem, environment): whether the observations are what the frame store takes them for.
 
     Args:
@@ -136,7 +144,19 @@ def check_step(rings, observation, first, next_observation):
 
 
 @njit
-def write_step(rings, n_step, observation, legal, first, action, reward, discount, last, next_observation, next_legal):
+def write_step(
+    rings: Rings,
+    n_step: int,
+    observation: _Words,
+    legal: _Bools,
+    first: _Bools,
+    action: _Ints,
+    reward: _Floats,
+    discount: _Floats,
+    last: _Bools,
+    next_observation: _Words,
+    next_legal: _Bools,
+) -> None:
     """Remember one step of every environment. Modifies `rings` in place.
 
     Args:
@@ -159,7 +179,7 @@ def write_step(rings, n_step, observation, legal, first, action, reward, discoun
         if first[e]:
             if is_open:  # the final observation; or a game that was given up, which then ends like a truncated one
                 rings.final[e, rings.head[e] % num_rows] = True
-                close_row(rings, e, rings.head[e], n_step)
+                _close_row(rings, e, rings.head[e], n_step)
             _push(rings, e, observation[e, newest], 0, legal[e])
         elif not is_open:  # in the middle of a game: the stack's older frames become rows without an action
             for k in range(newest):
@@ -174,27 +194,27 @@ def write_step(rings, n_step, observation, legal, first, action, reward, discoun
         rings.discount[e, slot] = discount[e]
         age = min(rings.age[e, slot] + 1, newest)
         _push(rings, e, next_observation[e, newest], age, next_legal[e])
-        close_row(rings, e, row, n_step)
+        _close_row(rings, e, row, n_step)
         if last[e]:
             rings.final[e, rings.head[e] % num_rows] = True
-            advance_ready(rings, e, row + 1)
+            _advance_ready(rings, e, row + 1)
 
 
 @njit
-def recount(rings, n_step):
+def recount(rings: Rings, n_step: int) -> None:
     """Set `ready` and `live` from the rows. Modifies `rings` in place."""
     for e in range(rings.head.size):
         low = oldest(rings, e)
         rings.ready[e] = low
         rings.live[e] = 0
         for row in range(low, rings.head[e]):
-            close_row(rings, e, row, n_step)
+            _close_row(rings, e, row, n_step)
         if rings.head[e] >= rings.base[e] and rings.final[e, rings.head[e] % rings.action.shape[1]]:
-            advance_ready(rings, e, rings.head[e])
+            _advance_ready(rings, e, rings.head[e])
 
 
 @njit
-def draw(rings, rng, env, row):
+def draw(rings: Rings, rng: np.random.Generator, env: _Ints, row: _Ints) -> None:
     """Draw transitions uniformly with replacement, at least one of which must exist.
 
     Args:
@@ -220,7 +240,7 @@ def draw(rings, rng, env, row):
 
 
 @njit
-def _gather_stack(rings, e, row, out):
+def _gather_stack(rings: Rings, e: int, row: int, out: _Words) -> None:
     """Write the stack [K, W] that ends with a row's frame to `out`, zeros before its game's start."""
     num_stack, num_words = out.shape
     num_rows = rings.action.shape[1]
@@ -237,7 +257,19 @@ def _gather_stack(rings, e, row, out):
 
 
 @njit
-def gather(rings, n_step, gamma, env, row, observation, action, reward, bootstrap, next_observation, next_legal):
+def gather(
+    rings: Rings,
+    n_step: int,
+    gamma: float,
+    env: _Ints,
+    row: _Ints,
+    observation: _Words,
+    action: _Ints,
+    reward: _Singles,
+    bootstrap: _Singles,
+    next_observation: _Words,
+    next_legal: _Bools,
+) -> None:
     """Gather transitions by their environment and row number.
 
     The reward is sum_k gamma^k (prod_{j<k} discount_j) reward_k over the window of n steps, which is cut after a

@@ -6,7 +6,7 @@ What a sampler needs: `draw` or row numbers of its own, then `gather`. See `teng
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,17 @@ from tengen.replay import _kernels
 from tengen.replay._kernels import Rings
 from tengen.types import Array, Bools, Decision, Ints, State, TimeStep, Transition
 
-_ROW_FIELDS = ("frame", "action", "reward", "discount", "age", "final", "legal")
+_ROW_FIELDS = ("frame", "action", "reward", "discount", "age", "final")
 _PIECE_BYTES = 1 << 24  # how much of a log is read at a time
+
+
+class Batch(NamedTuple):
+    """What transitions are gathered into."""
+
+    transition: Transition
+    observation: Array  # [N, K, W], the same memory as words
+    next_observation: Array  # [N, K, W]
+    next_legal: Bools  # [N, A], A = 0 where all actions are legal
 
 
 class FrameStore:
@@ -63,6 +72,7 @@ class FrameStore:
             raise UserError(f"frames of dtype {self._frame_dtype} can't be stored: use an observation of plain numbers")
         self._frame_stack = frame_stack
         self._has_legal = num_actions is not None
+        self._row_fields = (*_ROW_FIELDS, "legal") if self._has_legal else _ROW_FIELDS
         self._n_step = n_step
         self._gamma = gamma
 
@@ -111,6 +121,9 @@ class FrameStore:
         """
         observation = self._words(step.observation)
         next_observation = self._words(next_step.observation)
+        of_each = (step.first, decision.actions, next_step.reward, next_step.discount, next_step.last)
+        assert all(array.shape == (self.num_envs,) for array in of_each), "arrays of a step must be [num_envs]"
+        assert len(observation) == len(next_observation) == self.num_envs, "observations must be [num_envs, ...]"
         problem, e = _kernels.check_step(self._rings, observation, step.first, next_observation)
         if problem != _kernels.FINE:
             raise UserError(f"environment {e}: {_PROBLEMS[problem]}")
@@ -128,39 +141,31 @@ class FrameStore:
             self._legal(next_step),
         )
 
-    def allocate(self, batch_size: int) -> Transition:
-        """Return a batch to gather into."""
+    def allocate(self, batch_size: int) -> Batch:
+        """Return a batch of N transitions to gather into."""
         stack = (self._frame_stack,) if self._frame_stack else ()
         shape = (batch_size, *stack, *self._frame_shape)
-        return Transition(
-            observation=np.empty(shape, self._frame_dtype),
-            action=np.empty(batch_size, np.int64),
-            reward=np.empty(batch_size, np.float32),
-            bootstrap=np.empty(batch_size, np.float32),
-            next_observation=np.empty(shape, self._frame_dtype),
-            next_legal=np.empty((batch_size, self._rings.legal.shape[2]), np.bool_) if self._has_legal else None,
+        legal = np.zeros((batch_size, self._rings.legal.shape[2]), np.bool_)
+        transition = Transition(
+            observation=np.zeros(shape, self._frame_dtype),
+            action=np.zeros(batch_size, np.int64),
+            reward=np.zeros(batch_size, np.float32),
+            bootstrap=np.zeros(batch_size, np.float32),
+            next_observation=np.zeros(shape, self._frame_dtype),
+            next_legal=legal if self._has_legal else None,
         )
+        words = self._words(transition.observation), self._words(transition.next_observation)
+        return Batch(transition, *words, legal)
 
     def draw(self, rng: np.random.Generator, env: Ints, row: Ints) -> None:
         """Write uniform draws, with replacement, of what can be gathered to `env` [N] and `row` [N]."""
         _kernels.draw(self._rings, rng, env, row)
 
-    def gather(self, env: Ints, row: Ints, out: Transition) -> None:
-        """Write the transitions of environments [N] that begin with rows [N] to `out`, a batch from `allocate`."""
-        no_legal = np.empty((len(row), 0), np.bool_)
-        _kernels.gather(
-            self._rings,
-            self._n_step,
-            self._gamma,
-            env,
-            row,
-            self._words(out.observation),
-            out.action,
-            out.reward,
-            out.bootstrap,
-            self._words(out.next_observation),
-            no_legal if out.next_legal is None else out.next_legal,
-        )
+    def gather(self, env: Ints, row: Ints, out: Batch) -> None:
+        """Write the transitions of environments [N] that begin with rows [N] to a batch from `allocate`."""
+        _, action, reward, bootstrap, _, _ = out.transition
+        arrays = out.observation, action, reward, bootstrap, out.next_observation, out.next_legal
+        _kernels.gather(self._rings, self._n_step, self._gamma, env, row, *arrays)
 
     def _words(self, observation: Array) -> Array:
         """View observations [N, (K,) ...] as words [N, K, W]."""
@@ -170,24 +175,28 @@ class FrameStore:
                 f"the replay takes observations of {self._frame_dtype} {(*stack, *self._frame_shape)}, "
                 f"got {observation.dtype} {observation.shape[1:]}: the environment's observation space is wrong"
             )
-        flat = np.ascontiguousarray(observation).reshape(len(observation), max(self._frame_stack, 1), -1)
-        return np.require(flat.view(self._word), requirements="CA")
+        size = int(np.prod(self._frame_shape, dtype=np.int64))
+        flat = np.ascontiguousarray(observation).reshape(len(observation), max(self._frame_stack, 1), size)
+        return np.require(flat.view(self._word), requirements=["C", "A"])
 
     def _legal(self, step: TimeStep) -> Bools:
         if not self._has_legal:
             return np.empty((self.num_envs, 0), np.bool_)
         if step.legal is None:
             raise UserError("the replay was told to keep legal actions, but a step has none: `has_legal` is wrong")
+        assert step.legal.shape == (self.num_envs, self._rings.legal.shape[2]), (
+            "`legal` must be [num_envs, num_actions]"
+        )
         return step.legal
 
     def state_dict(self) -> State:
         """The contents: a `RowLog` of the complete rows of each environment, and the open rows."""
         slots = self._rings.head % self.num_rows
         envs = np.arange(self.num_envs)
-        open_rows = {name: getattr(self._typed, name)[envs, slots] for name in _ROW_FIELDS}
+        open_rows = {name: getattr(self._typed, name)[envs, slots] for name in self._row_fields}
         return {
             "layout": self._layout(),
-            "logs": [RingLog(self._typed, e) for e in range(self.num_envs)],
+            "logs": [RingLog(self._typed, e, self._row_fields) for e in range(self.num_envs)],
             "head": self._rings.head.copy(),
             "open": open_rows,
         }
@@ -208,21 +217,22 @@ class FrameStore:
             raise UserError(f"the replay's contents are of {len(logs)} environments, expected {self.num_envs}")
         rings = self._typed
         for e, log in enumerate(logs):
-            rings.base[e] = log.start
-            rings.head[e] = log.stop - 1
             if log.start == log.stop:
+                rings.base[e] = max(log.stop, head[e])  # rows keep their numbers, though none is held
+                rings.head[e] = rings.base[e] - 1
                 continue
             if log.stop != head[e] or not 0 < log.stop - log.start < self.num_rows:
                 raise UserError(
                     f"the replay's rows {log.start} to {log.stop} of environment {e} don't fit a ring of "
                     f"{self.num_rows} rows with {head[e]} rows written: the checkpoint is damaged"
                 )
+            rings.base[e] = log.start
             rings.head[e] = log.stop
             for first_row, rows in self._pieces(log):
                 slots = np.arange(first_row, first_row + len(rows["action"])) % self.num_rows
-                for name in _ROW_FIELDS:
+                for name in self._row_fields:
                     getattr(rings, name)[e, slots] = rows[name]
-            for name in _ROW_FIELDS:
+            for name in self._row_fields:
                 getattr(rings, name)[e, log.stop % self.num_rows] = state["open"][name][e]
         _kernels.recount(self._rings, self._n_step)
 
@@ -231,7 +241,7 @@ class FrameStore:
         for start in range(log.start, log.stop, size):
             stop = min(start + size, log.stop)
             rows = log.read(start, stop)
-            for name in _ROW_FIELDS:
+            for name in self._row_fields:
                 expected = (stop - start, *getattr(self._typed, name).shape[2:])
                 dtype = getattr(self._typed, name).dtype
                 if name not in rows or rows[name].shape != expected or rows[name].dtype != dtype:
@@ -253,9 +263,10 @@ class FrameStore:
 class RingLog:
     """The complete rows of one environment's ring, as a `RowLog`."""
 
-    def __init__(self, rings: Rings, env: int) -> None:
+    def __init__(self, rings: Rings, env: int, fields: tuple[str, ...]) -> None:
         self._rings = rings
         self._env = env
+        self._fields = fields
         self.start = int(_kernels.oldest(rings, env))
         self.stop = max(self.start, int(rings.head[env]))
 
@@ -265,7 +276,7 @@ class RingLog:
         num_rows = self._rings.action.shape[1]
         low, high = start % num_rows, start % num_rows + stop - start
         rows = {}
-        for name in _ROW_FIELDS:
+        for name in self._fields:
             ring = getattr(self._rings, name)[self._env]
             rows[name] = ring[low:high] if high <= num_rows else np.concatenate([ring[low:], ring[: high - num_rows]])
         return rows

@@ -127,7 +127,7 @@ class UniformReplay:
             self._resize(batch_size)
         self._store.draw(self._rng, self._env, self._row)
         self._store.gather(self._env, self._row, self._batch)
-        return self._batch
+        return self._batch.transition
 
     def _resize(self, batch_size: int) -> None:
         self._env = np.zeros(batch_size, np.int64)
