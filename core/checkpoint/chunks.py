@@ -7,7 +7,6 @@ discarded timeline, which may have the same numbers, are never taken for current
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -104,8 +103,10 @@ def parse_arrays(path: Path, data: bytes) -> dict[str, Array]:
 class ChunkWriter:
     """Writes row logs, each chunk once.
 
-    A log that was saved before, as the very same object, is trusted to have kept its rows: only what is new is read.
-    Any other log is read in full, and only chunks that the disk does not hold yet are written.
+    A log may have an attribute `timeline`: an object that is another one as soon as rows changed in any way but by
+    being appended or dropped at the start (because a state was loaded). Where the log of the same name was saved with
+    the same timeline before, only its new rows are read. Any other log is read in full, and only chunks that the disk
+    does not hold yet are written.
 
     Attributes:
         created: The files that came into being since `created` was last cleared.
@@ -114,65 +115,56 @@ class ChunkWriter:
     def __init__(self, folder: Path, chunk_bytes: int) -> None:
         self._folder = folder
         self._chunk_bytes = chunk_bytes
-        self._known: dict[int, tuple[weakref.ref[RowLog], tuple[ChunkEntry, ...]]] = {}
+        self._known: dict[str, tuple[object, tuple[ChunkEntry, ...]]] = {}
+        self._whole: set[ChunkEntry] = set()  # written or verified by this process
         self.created: list[Path] = []
-
-    def forget(self) -> None:
-        """Trust no log any more, because something may have been loaded into it."""
-        self._known.clear()
 
     def save(self, log: RowLog, name: str) -> LogEntry:
         """Have all live rows of a log on disk.
 
         Args:
             log: Its rows start..stop-1 are kept.
-            name: For error messages.
+            name: The same at each save; also for error messages.
         """
         fields = fields_of(log, name)
         rows_per_chunk = max(1, self._chunk_bytes // max(1, sum(entry.row_bytes for entry in fields.values())))
-        known = {chunk.stop: chunk for chunk in self._known_chunks(log)}
+        timeline, chunks = self._known.pop(name, (None, ()))
+        known = {chunk.stop: chunk for chunk in chunks} if timeline is getattr(log, "timeline", self) else {}
         start, stop = log.start, log.stop
-        chunks = []
+        chunks = ()
         for begin in range(start - start % rows_per_chunk, stop, rows_per_chunk):
             first, last = max(start, begin), min(stop, begin + rows_per_chunk)
             chunk = known.get(last)
-            if chunk is None or not begin <= chunk.start <= first or not self._there(chunk):
+            if chunk is None or not begin <= chunk.start <= first or not self._has(chunk):
                 chunk = self._write(rows_of(log, fields, first, last), first, last)
-            chunks.append(chunk)
+            chunks += (chunk,)
         # Also where nothing is new: a crash may have come between a chunk's rename and this.
         files.sync_folder(self._folder)
-        entry = LogEntry(start, stop, rows_per_chunk, fields, tuple(chunks))
-        self._remember(log, entry.chunks)
-        return entry
+        self._known[name] = (getattr(log, "timeline", None), chunks)
+        return LogEntry(start, stop, rows_per_chunk, fields, chunks)
 
     def _write(self, rows: dict[str, Array], start: int, stop: int) -> ChunkEntry:
         data = safetensors.numpy.save(rows)
         chunk = ChunkEntry(start, stop, len(data), files.sha256(data))
-        path = self._folder / chunk.file_name
-        try:
-            files.read_verified(path, chunk.size, chunk.sha256)
-        except files.DamagedCheckpointError:
+        if not self._has(chunk):
+            path = self._folder / chunk.file_name
             beside = files.temporary(path)
             self.created.append(beside)
             files.write_new(beside, data)
             if not path.exists():
                 self.created.append(path)
             files.rename(beside, path)
+            self._whole.add(chunk)
         return chunk
 
-    def _there(self, chunk: ChunkEntry) -> bool:
+    def _has(self, chunk: ChunkEntry) -> bool:
+        """Whether the disk holds a chunk; it is read to find out, unless this process has done so before."""
+        path = self._folder / chunk.file_name
         try:
-            return (self._folder / chunk.file_name).stat().st_size == chunk.size
-        except OSError:
+            if chunk not in self._whole:
+                files.read_verified(path, chunk.size, chunk.sha256)
+                self._whole.add(chunk)
+            return path.stat().st_size == chunk.size
+        except (OSError, files.DamagedCheckpointError):
+            self._whole.discard(chunk)
             return False
-
-    def _known_chunks(self, log: RowLog) -> tuple[ChunkEntry, ...]:
-        reference, chunks = self._known.get(id(log), (None, ()))
-        return chunks if reference is not None and reference() is log else ()
-
-    def _remember(self, log: RowLog, chunks: tuple[ChunkEntry, ...]) -> None:
-        self._known = {key: value for key, value in self._known.items() if value[0]() is not None}
-        try:
-            self._known[id(log)] = (weakref.ref(log), chunks)
-        except TypeError:  # an object without room for weak references is read in full every time
-            self._known.pop(id(log), None)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tengen.errors import UserError
 
@@ -54,9 +55,20 @@ def write_new(path: Path, data: bytes) -> None:
 def replace(path: Path, data: bytes) -> None:
     """Give a file new contents at one instant: after a crash it holds the old or the new ones."""
     beside = temporary(path)
-    write_new(beside, data)
-    rename(beside, path)
+    if beside.is_symlink() or beside.exists():
+        remove_tree(beside)
+    try:
+        write_new(beside, data)
+        rename(beside, path)
+    except BaseException:
+        remove_all([beside])
+        raise
     sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Give a plain JSON file new contents at one instant; OSError where the disk refuses."""
+    replace(path, json.dumps(value, indent=2).encode() + b"\n")
 
 
 def temporary(path: Path) -> Path:

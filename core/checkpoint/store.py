@@ -189,17 +189,13 @@ class CheckpointStore:
         """
         assert step in self._folders(), f"no checkpoint of step {step}"
         try:
-            self._remove_leftovers(self._folder)
             files.replace(self._folder / "best.json", sealed.seal({"step": step, "score": float(score).hex()}))
         except OSError as error:
-            files.remove_all([files.temporary(self._folder / "best.json")])
             raise UserError(
                 f"could not mark the checkpoint at step {step} in {self._folder} as the best: {error.strerror or error}"
             ) from error
 
     def _open(self, step: int, folder: Path, resume: bool) -> Checkpoint:
-        # Whatever is loaded may end up in logs whose rows the writer believes to know.
-        self._chunks.forget()
         checkpoint = Checkpoint(folder, self._chunk_folder)
         if checkpoint.step != step:
             raise DamagedCheckpointError(f"{folder} holds the checkpoint of another step, {checkpoint.step}")
