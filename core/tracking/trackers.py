@@ -56,8 +56,13 @@ class Trackers:
         self._each(lambda mirror: mirror.write(step, values))
 
     def log_video(self, step: int, path: str | os.PathLike[str]) -> None:
-        """Give a GIF or MP4 file to the trackers that take videos."""
-        self._each(lambda mirror: mirror.log_video(step, path) if isinstance(mirror, VideoTracker) else None)
+        """Give a GIF or MP4 file to the trackers that take videos. One that can't take it goes on with its rows."""
+        for mirror in self._mirrors:
+            if isinstance(mirror, VideoTracker):
+                try:
+                    mirror.log_video(step, path)
+                except Exception as error:  # as for rows
+                    self._warn(f"warning: the video {os.fspath(path)} was not logged ({_brief(error)})")
 
     def sync(self) -> None:
         """Return when the rows written so far would survive a loss of power.
@@ -128,8 +133,11 @@ def _mirrors(
 
 
 def _stopped(name: str, error: Exception) -> str:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return f"warning: {name} stopped ({reason}); training goes on, and metrics.jsonl has every row"
+    return f"warning: {name} stopped ({_brief(error)}); training goes on, and {METRICS_FILE} has every row"
+
+
+def _brief(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _to_stderr(text: str) -> None:

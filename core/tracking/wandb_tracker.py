@@ -115,7 +115,11 @@ class WandbTracker:
 
     def _send(self, row: Mapping[str, Any]) -> None:
         if self._row >= self._num_held:
-            self._run.log(dict(row), step=self._row)
+            try:
+                self._run.log(dict(row), step=self._row)
+            except Exception:
+                _stop_service()  # else wandb's own exit would fail with a traceback
+                raise
         self._row += 1
 
     def _start(self, track: TrackConfig, config: Mapping[str, Any], run_name: str) -> Any:
@@ -127,6 +131,7 @@ class WandbTracker:
                 run = self._init(track, config, run_name)
             except Exception as error:  # wandb's errors have no common class, and training goes on after any
                 self.mode = "offline"
+                _stop_service()  # which goes on trying, and holds the run's id until it is stopped
                 for segment in set(self._segments()) - before:  # the attempt's own, which holds nothing
                     shutil.rmtree(segment, ignore_errors=True)
                 self._message(f"W&B is offline ({_brief(error)}); upload later with: {self.sync_command}")
@@ -204,8 +209,17 @@ def _check_key() -> None:
     """Raise unless wandb finds a key without asking for one at the terminal."""
     import wandb
 
+    wandb.setup(wandb.Settings(silent=True))
     if not wandb.login(prompt=False, verify=False):
         raise RuntimeError("no API key: run `wandb login`, or set WANDB_API_KEY")
+
+
+def _stop_service() -> None:
+    """Stop wandb's background process, whatever state it is in; a later `wandb.init` starts another."""
+    import wandb
+
+    with contextlib.suppress(Exception):
+        wandb.teardown()
 
 
 def _keep_id(folder: Path, run_id: str | None) -> str:
