@@ -132,7 +132,7 @@ class AtariEnvironment:
         """Start every row anew; an int seeds all rows, an array [B] gives each row's own seed."""
         num_envs = self.spec.num_envs
         if np.ndim(seed) == 0:
-            self._roots = np.random.SeedSequence(_checked(int(seed))).generate_state(num_envs, np.uint64)
+            self._roots[:] = np.random.SeedSequence(_checked(int(seed))).generate_state(num_envs, np.uint64)
             self._num_drawn[:] = 0
             for row in range(num_envs):
                 self._start_trace(row, self._draw_seed(row))
@@ -160,7 +160,7 @@ class AtariEnvironment:
         self._current = TimeStep(
             observation=observation,
             reward=np.clip(score, -1.0, 1.0) if self._clips_rewards else score,
-            discount=1.0 - ends_value,
+            discount=np.where(ends_value, 0.0, 1.0),
             first=np.zeros(len(score), np.bool_),
             last=terminated | truncated,
             score=score if self._clips_rewards else None,
@@ -174,7 +174,7 @@ class AtariEnvironment:
         if not done.any():
             return self._current
         ale_seeds = []
-        for row in np.flatnonzero(done):
+        for row in np.flatnonzero(done).tolist():
             if seeds is not None:
                 self._seed_row(row, int(seeds[row]))
             elif len(self._traces[row]) > self.reseed_after:
@@ -267,9 +267,11 @@ class AtariEnvironment:
                 f"of {self._rom!r}; resume with the environments that the run was started with"
             )
         self._current = None  # until all went well
-        fits = all(trace.max(initial=0) < self.spec.num_actions for trace in traces)
-        observation, lives = self._replay(np.asarray(state["seeds"], np.int64), traces) if fits else (None, None)
-        if not (np.array_equal(observation, state["step"]["observation"]) and np.array_equal(lives, state["lives"])):
+        replayed = None
+        if all(trace.max(initial=0) < self.spec.num_actions for trace in traces):
+            replayed = self._replay(np.asarray(state["seeds"], np.int64), traces)
+        saved = (state["step"]["observation"], state["lives"])
+        if replayed is None or not all(map(np.array_equal, replayed, saved)):
             raise UserError(
                 f"the games of {self.spec.id} could not be restored exactly: replaying their actions gave other "
                 "pictures than were saved; use the protocol and the version of ale-py that the run was made with"
@@ -278,7 +280,7 @@ class AtariEnvironment:
         self._num_drawn = np.array(state["num_drawn"], np.int64)
         self._seeds = np.array(state["seeds"], np.int64)
         self._traces = [array("b", trace.tobytes()) for trace in traces]
-        self._lives = lives
+        self._lives = np.array(state["lives"])
         self._num_rendered = -1
         self._current = TimeStep(**{key: np.array(value) for key, value in state["step"].items()})
 

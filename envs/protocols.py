@@ -80,20 +80,16 @@ class AtariProtocol:
 
 
 def _check(protocol: str, key: str, value: Any, type_name: str) -> None:
-    fits = {
-        "str": lambda: isinstance(value, str) and value,
-        "bool": lambda: isinstance(value, bool),
-        "int": lambda: isinstance(value, int) and not isinstance(value, bool) and value >= ("noop" not in key),
-        "float": lambda: isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1,
-    }
-    expected = {
-        "str": "a text",
-        "bool": "true or false",
-        "int": "a whole number, at least " + ("0" if "noop" in key else "1"),
-        "float": "a probability from 0 to 1",
-    }
-    if not fits[type_name]():
-        raise UserError(f"the protocol {protocol!r} has {key} = {value!r}, expected {expected[type_name]}")
+    smallest = 0 if "noop" in key else 1
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits, expected = {
+        "str": (isinstance(value, str), "a text"),
+        "bool": (isinstance(value, bool), "true or false"),
+        "int": (number and isinstance(value, int) and value >= smallest, f"a whole number, at least {smallest}"),
+        "float": (number and 0 <= value <= 1, "a probability from 0 to 1"),
+    }[type_name]
+    if not fits:
+        raise UserError(f"the protocol {protocol!r} has {key} = {value!r}, expected {expected}")
 
 
 def protocol_names() -> list[str]:

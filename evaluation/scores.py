@@ -1,7 +1,7 @@
 """Human-normalised Atari scores: 0 is random play, 1 a human tester.
 
-Human scores exist for two conditions, games of up to 5 and of up to 30 minutes (Alien: 6875 and 7127.7), so a result always
-names its table. Standard library only.
+Human scores exist for two conditions, games of up to 5 and of up to 30 minutes (Alien: 6875 and 7127.7), so a result
+always names its table. Standard library only.
 """
 
 from __future__ import annotations
