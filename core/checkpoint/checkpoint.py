@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ class Checkpoint:
 
         try:
             value = tree.decode(document, arrays, log)
-        except (KeyError, ValueError, TypeError, RecursionError) as error:
+        except (KeyError, ValueError, TypeError, RecursionError, struct.error) as error:
             raise files.DamagedCheckpointError(f"{path} is malformed: {error!r}") from error
         if not isinstance(value, dict):
             raise files.DamagedCheckpointError(f"{path} is malformed: not a tree")

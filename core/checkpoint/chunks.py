@@ -115,7 +115,7 @@ class ChunkWriter:
     def __init__(self, folder: Path, chunk_bytes: int) -> None:
         self._folder = folder
         self._chunk_bytes = chunk_bytes
-        self._known: dict[str, tuple[object, tuple[ChunkEntry, ...]]] = {}
+        self._known: dict[str, tuple[object, dict[int, ChunkEntry]]] = {}
         self._whole: set[ChunkEntry] = set()  # written or verified by this process
         self.created: list[Path] = []
 
@@ -128,20 +128,29 @@ class ChunkWriter:
         """
         fields = fields_of(log, name)
         rows_per_chunk = max(1, self._chunk_bytes // max(1, sum(entry.row_bytes for entry in fields.values())))
-        timeline, chunks = self._known.pop(name, (None, ()))
-        known = {chunk.stop: chunk for chunk in chunks} if timeline is getattr(log, "timeline", self) else {}
+        timeline = getattr(log, "timeline", None)
+        known = self._known_chunks(name, timeline)
         start, stop = log.start, log.stop
-        chunks = ()
+        chunks = []
         for begin in range(start - start % rows_per_chunk, stop, rows_per_chunk):
             first, last = max(start, begin), min(stop, begin + rows_per_chunk)
             chunk = known.get(last)
             if chunk is None or not begin <= chunk.start <= first or not self._has(chunk):
                 chunk = self._write(rows_of(log, fields, first, last), first, last)
-            chunks += (chunk,)
+            chunks.append(chunk)
         # Also where nothing is new: a crash may have come between a chunk's rename and this.
         files.sync_folder(self._folder)
-        self._known[name] = (getattr(log, "timeline", None), chunks)
-        return LogEntry(start, stop, rows_per_chunk, fields, chunks)
+        self._known[name] = (timeline, {chunk.stop: chunk for chunk in chunks})
+        return LogEntry(start, stop, rows_per_chunk, fields, tuple(chunks))
+
+    def distrust(self) -> None:
+        """Take nothing for granted any more: a chunk was found damaged."""
+        self._whole.clear()
+
+    def _known_chunks(self, name: str, timeline: object) -> dict[int, ChunkEntry]:
+        """The chunks of the log that was saved under a name before, by where they stop, if it was the same log."""
+        before, chunks = self._known.pop(name, (None, {}))
+        return chunks if timeline is not None and before is timeline else {}
 
     def _write(self, rows: dict[str, Array], start: int, stop: int) -> ChunkEntry:
         data = safetensors.numpy.save(rows)

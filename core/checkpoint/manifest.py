@@ -25,6 +25,8 @@ SUFFIXES: Final = (".json", ".safetensors")
 COMPONENT: Final = re.compile(r"(?!manifest$)[a-z][a-z0-9_]{0,63}")
 """What a component may be called."""
 
+_MOST_DIMENSIONS: Final = 32
+_MOST_ITEMS: Final = 1 << 40
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -164,7 +166,10 @@ def _log(entry: dict[str, Any]) -> LogEntry:
 def _field(value: dict[str, Any]) -> FieldEntry:
     if value["dtype"] not in DTYPES:
         raise ValueError(f"unknown dtype {value['dtype']!r}")
-    return FieldEntry(value["dtype"], tuple(_count(size) for size in value["shape"]))
+    entry = FieldEntry(value["dtype"], tuple(_count(size) for size in value["shape"]))
+    if len(entry.shape) > _MOST_DIMENSIONS or prod(max(1, size) for size in entry.shape) > _MOST_ITEMS:
+        raise ValueError(f"no row has the shape {entry.shape}")
+    return entry
 
 
 def _component(name: str) -> str:

@@ -196,10 +196,14 @@ class CheckpointStore:
             ) from error
 
     def _open(self, step: int, folder: Path, resume: bool) -> Checkpoint:
-        checkpoint = Checkpoint(folder, self._chunk_folder)
-        if checkpoint.step != step:
-            raise DamagedCheckpointError(f"{folder} holds the checkpoint of another step, {checkpoint.step}")
-        checkpoint.verify(resume)
+        try:
+            checkpoint = Checkpoint(folder, self._chunk_folder)
+            if checkpoint.step != step:
+                raise DamagedCheckpointError(f"{folder} holds the checkpoint of another step, {checkpoint.step}")
+            checkpoint.verify(resume)
+        except DamagedCheckpointError:
+            self._chunks.distrust()
+            raise
         return checkpoint
 
     def _folders(self) -> dict[int, Path]:
