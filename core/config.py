@@ -6,11 +6,16 @@ Precedence, lowest first: the dataclasses' defaults, the preset, the user's file
 from __future__ import annotations
 
 import dataclasses
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from tengen.envs.config import EnvConfig
 from tengen.errors import UserError
+from tengen.registry import resolve_agent
+from tengen.typed import build, check_values, default_values, overlay, unknown_setting
 
 Tracking = Literal["none", "wandb", "tensorboard"]
 
@@ -52,9 +57,9 @@ class RunConfig:
     seed: int = 0
     """Seed of everything random in the run."""
     device: str = "cpu"
-    """Resolved device: cpu, cuda or cuda:N."""
+    """Where the agent computes: cpu, cuda or cuda:N; auto takes cuda where there is one."""
     threads: int = 1
-    """Threads of torch on the CPU: a part of the run, since sums differ between thread counts."""
+    """Threads of torch on the CPU, a part of the run since sums differ between thread counts; 0 takes up to 4."""
     checkpoint_period: int = 10_000
     """Steps between checkpoints; 0 only at the end."""
     eval_period: int = 0
@@ -66,7 +71,7 @@ class RunConfig:
     track: TrackConfig = field(default_factory=TrackConfig)
     """Mirrors of the metrics."""
     preset: str | None = None
-    """The preset that was applied."""
+    """Settings for this agent and environment (`tengen list presets`), chosen by itself; none leaves it out."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "eval_episodes", "log_period", "threads"):
@@ -79,3 +84,122 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
         return dataclasses.asdict(self)
+
+
+PLACES: Mapping[tuple[str, str], str] = {
+    ("env", "id"): "env",
+    ("env", "num_envs"): "num_envs",
+    ("env", "protocol"): "protocol",
+    ("track", "to"): "track",
+}
+"""Settings that go by a shorter name than their place in RunConfig says: `--num-envs`, not `--env.num-envs`."""
+
+
+def run_config_from_dict(values: Mapping[str, Any], where: str = "config.json") -> RunConfig:
+    """Return the settings that `RunConfig.to_dict` gave, also after a trip through JSON.
+
+    Args:
+        values: Nested dicts; fields that are missing get their defaults.
+        where: What to blame for a wrong value.
+
+    Raises:
+        UserError: A setting is missing, unknown, of the wrong type, or out of its range.
+    """
+    for name in ("agent", "agent_config"):
+        if name not in values:
+            raise UserError(f"{where}: the setting {name!r} is missing")
+    if not isinstance(values["agent"], str):
+        raise UserError(f"{where}: agent must be a text, got {values['agent']!r}")
+    try:
+        return make_run_config(values["agent"], check_settings(values["agent"], values, where))
+    except UserError as error:
+        raise UserError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
+
+
+def read_settings_file(path: Path) -> dict[str, Any]:
+    """Return the settings of a TOML file, in RunConfig's shape and not yet checked.
+
+    Its keys are the names of the command line's options; a dotted one is a table. `agent`, `env` and `track` are either
+    a name or a table (`[agent]` with the agent's fields and maybe its `name`).
+
+    Raises:
+        UserError: The file can't be read or isn't TOML.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"the settings file {path} can't be read: {error.strerror}") from error
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise UserError(f"the settings file {path} is not TOML: {error}") from error
+    return from_short_names(values, str(path))
+
+
+def from_short_names(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return settings given by the names of options in RunConfig's shape.
+
+    Raises:
+        UserError: A setting is given twice.
+    """
+    result: dict[str, Any] = {}
+
+    def put(value: Any, *path: str) -> None:
+        table = result
+        for name in path[:-1]:
+            table = table.setdefault(name, {})
+        if path[-1] in table:
+            raise UserError(f"{where}: {'.'.join(path)} is given twice")
+        table[path[-1]] = value
+
+    by_name = {short: path for path, short in PLACES.items()}
+    for name, value in values.items():
+        if name == "agent" and isinstance(value, Mapping):
+            for key, item in value.items():
+                put(item, *(("agent",) if key == "name" else ("agent_config", key)))
+        elif isinstance(value, Mapping) and name in ("env", "track"):
+            for key, item in value.items():
+                put(item, name, key)
+        elif name in by_name:
+            put(value, *by_name[name])
+        elif name == "agent_config":
+            raise unknown_setting(name, ["agent"], where)
+        else:
+            put(value, name)
+    return result
+
+
+def default_settings(agent: str) -> dict[str, Any]:
+    """Return the defaults of a run with an agent, its variant's changes included."""
+    config_class, changes = resolve_agent(agent)
+    defaults = {**default_values(RunConfig), "agent": agent, "agent_config": default_values(config_class)}
+    return lay_over(agent, defaults, check_settings(agent, {"agent_config": changes}, f"the variant {agent}"))
+
+
+def check_settings(agent: str, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return settings in RunConfig's shape with their types checked, `agent_config` by the agent's own class.
+
+    Raises:
+        UserError: A setting is unknown or has the wrong type.
+    """
+    rest = {name: value for name, value in values.items() if name != "agent_config"}
+    checked = check_values(RunConfig, rest, where)
+    if "agent_config" in values:
+        checked["agent_config"] = check_values(resolve_agent(agent)[0], values["agent_config"], where, "agent.")
+    return checked
+
+
+def lay_over(agent: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay checked settings over others."""
+    result = overlay(below, above, RunConfig)
+    fields = (settings.get("agent_config", {}) for settings in (below, above))
+    result["agent_config"] = overlay(*fields, resolve_agent(agent)[0])
+    return result
+
+
+def make_run_config(agent: str, settings: Mapping[str, Any]) -> RunConfig:
+    """Make a RunConfig of checked settings.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+    agent_config = build(resolve_agent(agent)[0], settings["agent_config"])
+    return build(RunConfig, {**settings, "agent": agent, "agent_config": agent_config})

@@ -1,1 +1,95 @@
-"""The command line."""
+"""The command line. Standard library only until a command is known, so that `tengen --help` is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+_COMMANDS = {
+    "train": "train an agent, or go on with a run",
+    "evaluate": "play whole episodes with what a run has learnt, and report the returns",
+    "play": "write a GIF or MP4 of a run's policy playing",
+    "checkpoint": "show a run's latest checkpoint and the digest of its state",
+    "list": "list agents, environments, presets, protocols or planners",
+}
+
+_EXAMPLES = """\
+examples:
+  tengen train dqn --env CartPole-v1
+  tengen train dqn --env ALE/Breakout-v5 --protocol machado2018 --run-dir runs/mine
+  tengen train --resume runs/mine --steps 2000000
+  tengen evaluate runs/mine --episodes 100 --json
+  tengen list envs"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit code: 0, 1 (a wanted return was missed), 2 (bad input), or 128 + a signal's."""
+    from tengen.errors import UserError
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        return _complain(str(error), 2)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        return _hush()
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    from tengen.errors import UserError, did_you_mean
+
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if arguments else 2
+    command, *rest = arguments
+    if command in ("-V", "--version"):
+        from tengen import __version__
+
+        print(f"tengen {__version__}")
+        return 0
+    if command not in _COMMANDS:
+        known = list(_COMMANDS)
+        raise UserError(
+            f"there is no command {command!r}.{did_you_mean(command, known)} Commands: {', '.join(known)}; "
+            "see `tengen --help`."
+        )
+    code: int = import_module(f"tengen.cli.{command}_command").run(rest)
+    return code
+
+
+def _help() -> str:
+    lines = [f"  {command:<12} {what}" for command, what in _COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: tengen COMMAND [OPTIONS]",
+            "",
+            "One loop for every kind of reinforcement-learning agent.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "options:",
+            "  -h, --help   of a command, too: tengen train dqn --help",
+            "  --version",
+            "",
+            _EXAMPLES,
+        ]
+    )
+
+
+def _complain(message: str, code: int) -> int:
+    """Print one line on standard error, whatever a library put into its message, and return the exit code."""
+    print(f"tengen: error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _hush() -> int:
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
+    return 128 + 13

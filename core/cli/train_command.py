@@ -1,0 +1,286 @@
+"""`tengen train`: start a run, or go on with one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tengen.cli.options import REQUIRED, Command, Option, Parsed, asks_for_help, parse, peek
+from tengen.config import (
+    PLACES,
+    RunConfig,
+    TrackConfig,
+    check_settings,
+    default_settings,
+    from_short_names,
+    lay_over,
+    make_run_config,
+    read_settings_file,
+)
+from tengen.errors import UserError
+from tengen.presets import Preset, find_preset, get_preset
+from tengen.registry import names, resolve_agent
+from tengen.typed import build, field_docs, field_types, to_values
+
+_MOST_THREADS = 4  # small batches gain nothing from more
+_CHANGEABLE = ("resume", "steps", "device", "track")  # when a run goes on
+
+_EXAMPLES = (
+    "tengen train dqn --env CartPole-v1",
+    "tengen train dqn --env ALE/Breakout-v5 --protocol machado2018 --seed 1 --run-dir runs/mine",
+    "tengen train dqn --env Acrobot-v1 --steps 200000 --agent.learning-rate 1e-3 --agent.hidden 64 64",
+    "tengen train dqn --env CartPole-v1 --config mine.toml --track wandb --track.tags a b",
+    "tengen train --resume runs/mine --steps 2000000",
+)
+
+_SPECIAL = (
+    Option("run-dir", Path | None, "The run's own folder; runs/ENV/AGENT/TIME-seedN unless given.", None, "DIR"),
+    Option("resume", Path | None, "Go on with this run; only --steps, --device and --track* may differ.", None, "RUN"),
+    Option("config", Path | None, "A TOML file of settings, by the names of these options.", None, "FILE"),
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    command_line = ["tengen", "train", *arguments]
+    if peek(arguments, "resume") is not None and not asks_for_help(arguments):
+        return _resume(arguments, command_line)
+    return _start(arguments, command_line)
+
+
+def _start(arguments: Sequence[str], command_line: Sequence[str]) -> int:
+    config_file = peek(arguments, "config")
+    file = {} if config_file is None else read_settings_file(Path(config_file))
+    agent = _agent_name(arguments, file)
+    if agent is None:  # help was asked for, of no agent in particular
+        parse(_command(None), [*_SPECIAL, *_run_options(default_settings("random"), None)], ["--help"])
+        return 0
+    if arguments and arguments[0] == agent:
+        arguments = arguments[1:]
+    base = {**default_settings(agent), "device": "auto"}
+    env_id = peek(arguments, "env") or file.get("env", {}).get("id")
+    chosen = peek(arguments, "preset") or file.pop("preset", None)
+    preset = _preset(agent, env_id, chosen)
+    settings = _without_env(base)
+    if preset is not None:
+        where = f"the preset {preset.name}"
+        settings = lay_over(agent, settings, check_settings(agent, from_short_names(preset.settings, where), where))
+    settings = lay_over(agent, settings, check_settings(agent, file, str(config_file)))
+    settings["preset"] = None if preset is None else preset.name
+    parsed = parse(_command(agent), [*_SPECIAL, *_run_options(settings, agent)], arguments)
+    if parsed is None:
+        return 0
+    settings = lay_over(agent, settings, _settings_of(parsed, settings, agent))
+    settings["preset"] = None if preset is None else preset.name
+    settings["device"] = resolve_device(settings["device"])
+    settings["threads"] = resolve_threads(settings["threads"])
+    config = make_run_config(agent, settings)
+    if preset is not None:
+        print(f"preset {preset.name} ({preset.source}); --preset none leaves it out", file=sys.stderr)
+
+    from tengen.run import train
+
+    return _report(train(config, parsed.values["run-dir"] or default_folder(config), command=command_line))
+
+
+def _resume(arguments: Sequence[str], command_line: Sequence[str]) -> int:
+    from tengen.run import open_run, resume
+
+    folder = Path(peek(arguments, "resume") or "")
+    config = open_run(folder).config
+    if not arguments[0].startswith("-"):
+        raise UserError(f"a run goes on with its own agent, {config.agent}: leave {arguments[0]!r} out")
+    options = [*_SPECIAL, *_run_options(to_values(config), config.agent)]
+    parsed = parse(_command(config.agent), options, arguments)
+    assert parsed is not None, "help was asked for"
+    for name in sorted(parsed.given):
+        if name.partition(".")[0] not in _CHANGEABLE:
+            raise UserError(
+                f"--{name} can't change when a run goes on, only --steps, --device and --track* can: leave it out, "
+                "or start a new run"
+            )
+    given = _settings_of(parsed, to_values(config), config.agent)
+    tracks = any(name.partition(".")[0] == "track" for name in parsed.given)
+    return _report(
+        resume(
+            folder,
+            steps=given["steps"] if "steps" in parsed.given else None,
+            device=resolve_device(given["device"]) if "device" in parsed.given else None,
+            track=build(TrackConfig, given["track"]) if tracks else None,
+            command=command_line,
+        )
+    )
+
+
+def _agent_name(arguments: Sequence[str], file: Mapping[str, Any]) -> str | None:
+    """Return the agent's name; None when only help is asked for."""
+    if arguments and not arguments[0].startswith("-"):
+        return arguments[0]
+    agent = file.get("agent")
+    if isinstance(agent, str):
+        return agent
+    if asks_for_help(arguments):
+        return None
+    raise UserError(
+        f"say which agent to train, first of all: `{_EXAMPLES[0]}`. Agents: {', '.join(names('agents'))}."
+        " Or go on with a run: `tengen train --resume RUN`"
+    )
+
+
+def _preset(agent: str, env_id: str | None, chosen: str | None) -> Preset | None:
+    if chosen is None:
+        return None if env_id is None else find_preset(agent, env_id)
+    if chosen == "none":
+        return None
+    preset = get_preset(chosen)
+    if preset.agent != agent:
+        raise UserError(f"the preset {preset.name} is for {preset.agent}, not for {agent}: choose another, or none")
+    return preset
+
+
+def _command(agent: str | None) -> Command:
+    if agent is None:
+        about = f"AGENT is one of: {', '.join(names('agents'))}. `tengen train AGENT --help` lists its own settings."
+        return Command("tengen train AGENT", f"Train an agent, or go on with a run. {about}", _EXAMPLES)
+    about = " ".join((resolve_agent(agent)[0].__doc__ or "").split())
+    return Command(f"tengen train {agent}", f"Train {agent}: {about}", _EXAMPLES)
+
+
+def _without_env(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without an environment's id: a run has to name its own."""
+    return {**settings, "env": {name: value for name, value in settings["env"].items() if name != "id"}}
+
+
+def _run_options(settings: Mapping[str, Any], agent: str | None) -> list[Option]:
+    """Return the options of a run and of its agent, with the defaults that apply."""
+    options = []
+    for path, (kind, doc) in _leaves(agent).items():
+        default = _get(settings, path)
+        metavar = None
+        if kind == dict[str, Any]:
+            kind, default, metavar = str, json.dumps(default), "TABLE"
+        options.append(Option(_option_name(path), kind, doc, default, metavar))
+    return sorted(options, key=lambda option: option.name != "env")
+
+
+def _leaves(agent: str | None) -> dict[tuple[str, ...], tuple[Any, str]]:
+    """Return type and documentation of each setting by its path in RunConfig."""
+    found: dict[tuple[str, ...], tuple[Any, str]] = {}
+
+    def visit(cls: type[Any], *path: str) -> None:
+        docs = field_docs(cls)
+        for name, kind in field_types(cls).items():
+            if dataclasses.is_dataclass(kind):
+                assert isinstance(kind, type)
+                visit(kind, *path, name)
+            elif path or name not in ("agent", "agent_config"):
+                found[*path, name] = (kind, docs.get(name, ""))
+
+    visit(RunConfig)
+    if agent is not None:
+        visit(resolve_agent(agent)[0], "agent_config")
+    return found
+
+
+def _option_name(path: tuple[str, ...]) -> str:
+    short = PLACES.get((path[0], path[-1])) if len(path) == 2 else None
+    head = "agent" if path[0] == "agent_config" else path[0]
+    return (short or ".".join([head, *path[1:]])).replace("_", "-")
+
+
+def _get(settings: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    value: Any = settings
+    for name in path:
+        if name not in value:
+            return REQUIRED
+        value = value[name]
+    return value
+
+
+def _settings_of(parsed: Parsed, below: Mapping[str, Any], agent: str) -> dict[str, Any]:
+    """Return the values of options in RunConfig's shape."""
+    settings: dict[str, Any] = {}
+    for path, (kind, _) in _leaves(agent).items():
+        value = parsed.values[_option_name(path)]
+        if kind == dict[str, Any]:
+            value = parse_table(value, _option_name(path)) if _option_name(path) in parsed.given else _get(below, path)
+        table = settings
+        for name in path[:-1]:
+            table = table.setdefault(name, {})
+        table[path[-1]] = value
+    return settings
+
+
+def parse_table(text: str, name: str) -> dict[str, Any]:
+    """Return the table that a text says in TOML (`{a = 1}`) or JSON (`{"a": 1}`).
+
+    Raises:
+        UserError: It says something else.
+    """
+    for read in (json.loads, lambda text: tomllib.loads(f"table = {text}")["table"]):
+        try:
+            table = read(text)
+        except ValueError:
+            continue
+        if isinstance(table, dict):
+            return table
+    raise UserError(f"--{name} must be a table such as '{{difficulty = 3}}' or '{{\"difficulty\": 3}}', got {text!r}")
+
+
+def resolve_device(device: str) -> str:
+    """Return the device to compute on: auto takes CUDA where torch sees it.
+
+    Raises:
+        UserError: There is no such device.
+    """
+    kind, _, index = device.partition(":")
+    if device != "auto" and (kind not in ("cpu", "cuda") or (index and (kind == "cpu" or not index.isdecimal()))):
+        raise UserError(f"--device must be auto, cpu, cuda or cuda:N, got {device!r}")
+    if device == "cpu":
+        return device
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        return "cuda" if count else "cpu"
+    if int(index or 0) >= count:
+        raise UserError(f"--device {device}: torch sees {count} CUDA devices; use --device auto or cpu")
+    return device
+
+
+def resolve_threads(threads: int) -> int:
+    """Return the number of threads: 0 takes all the processor's cores, up to 4."""
+    if threads != 0:
+        return threads
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(_MOST_THREADS, cores)
+
+
+def default_folder(config: RunConfig) -> Path:
+    """Return a folder that does not exist yet: runs/ENV/AGENT/TIME-seedN."""
+    parent = Path("runs") / config.env.id.replace("/", "-").replace(":", "-") / config.agent
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-seed{config.seed}"
+    folder, number = parent / name, 1
+    while folder.exists():
+        number += 1
+        folder = parent / f"{name}-{number}"
+    return folder
+
+
+def _report(result: Any) -> int:
+    if result.signal is not None:
+        print(
+            f"stopped by signal {result.signal} at step {result.step}, saved; "
+            f"go on with: tengen train --resume {result.folder}",
+            file=sys.stderr,
+        )
+        return 128 + int(result.signal)
+    print(f"{result.folder}: {result.step} steps done")
+    return 0
