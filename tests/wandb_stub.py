@@ -48,6 +48,7 @@ class WandbStub:
         self.runs: dict[str, StoredRun] = {}
         self.operations: list[str] = []
         self.paths: list[str] = []
+        self.takes_rows = True  # else streams are answered "unavailable", as by a server in trouble
         self.lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"stub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -150,8 +151,9 @@ class _Handler(BaseHTTPRequestHandler):
                 data = self.stub.answer(found[1] if found else "", asked.get("variables") or {})
                 self._reply({"data": data})
             elif found := re.fullmatch(r"/files/[^/]+/[^/]+/([^/]+)/file_stream", self.path):
-                self.stub.stream(found[1], json.loads(body))
-                self._reply({})
+                if self.stub.takes_rows:
+                    self.stub.stream(found[1], json.loads(body))
+                self._reply({}, status=200 if self.stub.takes_rows else 503)
             else:
                 self._reply({}, status=404)
 
