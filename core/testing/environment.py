@@ -299,7 +299,7 @@ def _check_states(make: MakeEnv, num_envs: int, recording: Recording) -> None:
         env = make(num_envs)
         env.load_state_dict(freeze_state(state))
         where = f"loaded the state of {turn + after_step} steps{', before reset_done()' if after_step else ''}"
-        _compare_states(frozen_state_of(env), state, f"that has {where}")
+        loaded = frozen_state_of(env)
         try:
             if after_step:
                 turn += 1
@@ -307,6 +307,7 @@ def _check_states(make: MakeEnv, num_envs: int, recording: Recording) -> None:
             _follow(env, recording, "state-restores", start=turn)
         except Violation as violation:
             raise _violation("state-restores", f"having {where}: {violation}") from violation
+        _compare_states(loaded, state, f"that has just {where}")
         _compare_states(frozen_state_of(env), end, f"that had {where} on the way")
         env.close()
 

@@ -185,7 +185,7 @@ def _check_samples(replay: Replay[Transition], twin: _Twin, batch_size: int, whe
         if expected is None:
             raise _violation("complete", f"{seen} was drawn, of {len(twin.rows[row])} steps that were added")
         num_newer = twin.spec.num_envs * (len(twin.rows[row]) - 1 - number)
-        if num_newer >= replay.capacity:
+        if num_newer >= replay.capacity + twin.spec.num_envs * twin.target.n_step:
             raise _violation("held", f"{seen} was drawn after {num_newer} newer ones, capacity {replay.capacity}")
         _check_transition(batch, n, twin.rows[row][number].decision.actions[row], row, expected, seen)
         drawn.append(key)

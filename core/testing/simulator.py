@@ -10,7 +10,7 @@ import numpy as np
 from tengen.contracts import Simulator
 from tengen.testing.trees import freeze_state, state_difference
 from tengen.testing.violation import Rules, Violation
-from tengen.types import Array, Bools, Ints
+from tengen.types import Bools, Floats, Ints
 
 SIMULATOR_RULES: Rules = {
     "protocol": "A simulator has every method of tengen.Simulator.",
@@ -42,17 +42,22 @@ def check_simulator(simulator: Simulator, *, batch_size: int = 8, num_steps: int
     states = simulator.init(np.random.default_rng(seed), batch_size)
     if state_difference(_plain(states), _plain(simulator.init(np.random.default_rng(seed), batch_size))):
         raise _violation("seeded", "init gave other states for the same generator")
-    discount = np.ones(batch_size)
-    ended = 0
+    terminal = np.zeros(batch_size, np.bool_)
+    ended = False
     for turn in range(num_steps):
         where = f"after {turn} steps"
-        legal = _look(simulator, states, discount == 0, where)
-        if (discount == 0).any():
-            ended += 1
-            states, discount = simulator.init(rng, batch_size), np.ones(batch_size)
-            legal = _look(simulator, states, discount == 0, where)
+        legal = _look(simulator, states, terminal, where)
+        if terminal.any():  # each row at its own time, so that the rows are of different ages
+            ended = True
+            states = _where(terminal, simulator.init(rng, batch_size), states)
+            legal = _look(simulator, states, np.zeros_like(terminal), where)
         actions = np.array([rng.choice(np.flatnonzero(row)) for row in legal])
-        states, discount = _step(simulator, states, actions, [seed, turn], where)
+        result = _step(simulator, states, actions, [seed, turn], where)
+        kept = copy.deepcopy(result)
+        _step(simulator, states, _others(legal, actions), [seed, turn], where)
+        if state_difference(_plain(tuple(kept)), _plain(tuple(result))):
+            raise _violation("pure", f"{where}: step wrote into what it returned before")
+        states, terminal = result[0], result[2] == 0
     if not ended:
         raise ValueError(f"no state became terminal within {num_steps} random actions: raise num_steps")
 
@@ -84,12 +89,12 @@ def _look(simulator: Simulator, states: Any, terminal: Bools, where: str) -> Boo
     return legal
 
 
-def _step(simulator: Simulator, states: Any, actions: Ints, seed: list[int], where: str) -> tuple[Any, Array]:
+def _step(simulator: Simulator, states: Any, actions: Ints, seed: list[int], where: str) -> tuple[Any, Floats, Floats]:
     before, given = copy.deepcopy(states), actions.copy()
     result = simulator.step(states, actions, np.random.default_rng(seed))
     if state_difference(_plain(before), _plain(states)) or not np.array_equal(given, actions):
         raise _violation("pure", f"{where}: step changed the states or the actions that it was given")
-    after, reward, discount = result
+    _, reward, discount = result
     for name, value in (("reward", reward), ("discount", discount)):
         if value.shape != actions.shape or value.dtype != np.float64:
             raise _violation("fields", f"{where}: {name} is {value.dtype} {value.shape}")
@@ -99,9 +104,14 @@ def _step(simulator: Simulator, states: Any, actions: Ints, seed: list[int], whe
     again = simulator.step(states, actions, np.random.default_rng(seed))
     if state_difference(_plain(tuple(kept)), _plain(tuple(again))):
         raise _violation("seeded", f"{where}: step gave something else for the same generator")
-    if state_difference(_plain(tuple(kept)), _plain(tuple(result))):
-        raise _violation("pure", f"{where}: step wrote into what it returned before")
-    return after, discount
+    return result
+
+
+def _others(legal: Bools, actions: Ints) -> Ints:
+    """Return a legal action for each row, another one where there is another."""
+    others = legal.copy()
+    others[np.arange(len(actions)), actions] = False
+    return np.where(others.any(1), others.argmax(1), actions)
 
 
 def _plain(states: Any) -> Any:
@@ -114,6 +124,14 @@ def _take(states: Any, rows: Ints) -> Any:
         parts = [_take(part, rows) for part in states]
         return type(states)(*parts) if hasattr(states, "_fields") else tuple(parts)
     return states[rows]
+
+
+def _where(rows: Bools, new: Any, old: Any) -> Any:
+    """Return states with the new ones in some rows."""
+    if isinstance(old, tuple):
+        parts = [_where(rows, x, y) for x, y in zip(new, old, strict=True)]
+        return type(old)(*parts) if hasattr(old, "_fields") else tuple(parts)
+    return np.where(rows.reshape(-1, *[1] * (old.ndim - 1)), new, old)
 
 
 def _violation(rule: str, seen: str) -> Violation:
