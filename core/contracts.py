@@ -94,7 +94,7 @@ class Agent(Protocol):
         ...
 
     def load_state_dict(self, state: State) -> None:
-        """Continue exactly where `state_dict` was taken. Empty `RowLog`s (a checkpoint kept for its policy) are fine."""
+        """Continue exactly where `state_dict` was taken. Empty `RowLog`s (from a retired checkpoint) are fine."""
         ...
 
 
@@ -151,7 +151,7 @@ class Replay(Protocol[BatchT_co]):
         ...
 
     def sample(self, batch_size: int) -> BatchT_co:
-        """Draw with replacement, uniformly unless its kind says otherwise. The arrays may be reused by the next call."""
+        """Draw with replacement, uniformly unless its kind says otherwise. The next call may reuse the arrays."""
         ...
 
     def state_dict(self) -> State:
@@ -178,7 +178,7 @@ class Tracker(Protocol):
 
 @runtime_checkable
 class Simulator(Protocol):
-    """Pure, batched rules of a game or a task. States are opaque batches: arrays, or tuples of arrays, leading with B."""
+    """Pure, batched rules of a game or a task. States are opaque: arrays or tuples of arrays, leading with B."""
 
     @property
     def num_actions(self) -> int:

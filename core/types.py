@@ -27,7 +27,7 @@ Metrics: TypeAlias = Mapping[str, SupportsFloat]
 """Named scalars. A value may be a tensor still on its device: whoever writes it calls `float` on it."""
 
 State: TypeAlias = dict[str, Any]
-"""A tree of dicts and lists whose leaves are numpy arrays, `RowLog`s, and JSON scalars (int, float, str, bool, None)."""
+"""A tree of dicts and lists; its leaves are numpy arrays, `RowLog`s, and JSON scalars (int, float, str, bool, None)"""
 
 
 class TimeStep(NamedTuple):

@@ -18,7 +18,7 @@ from tengen.contracts import Agent, Environment
 from tengen.envs import make_env
 from tengen.errors import UserError
 from tengen.evaluate import evaluate
-from tengen.loop import Tick, interact
+from tengen.loop import interact
 from tengen.run.folder import Run, create_run, open_run, replace_config, versions
 from tengen.run.recorder import Recorder, crossed
 from tengen.run.signals import StopSignals
@@ -50,7 +50,7 @@ def train(config: RunConfig, folder: Path, *, command: Sequence[str] = ()) -> Ru
     with contextlib.ExitStack() as stack:
         env, agent, config = _assemble(config, stack)
         run = create_run(folder, config)
-        stack.enter_context(RunLock(folder))
+        stack.enter_context(RunLock(folder / "lock"))
         return _Session(run, env, agent, command).go()
 
 
@@ -76,7 +76,7 @@ def resume(
     """
     run = open_run(folder)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(RunLock(folder))
+        stack.enter_context(RunLock(folder / "lock"))
         saved = run.store.latest()
         if saved is not None and not saved.resumable:
             raise UserError(
