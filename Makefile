@@ -50,7 +50,7 @@ train: $(INSTALLED) ## train DQN on CartPole-v1 and evaluate it; fails below a m
 	echo "Run folder: $(RUN)"; exit $$code
 
 test: $(DEV) ## run the tests, without those that take minutes
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow" $(PYTEST_ARGS)
 
 lint: $(DEV) ## check style, format, types and the direction of imports
 	$(BIN)/ruff check .

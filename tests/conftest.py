@@ -1,4 +1,4 @@
-"""What holds for every test: nothing reaches the network or a display, and hypothesis draws the same examples in CI."""
+"""What holds for every test: one thread, no network, no display, and in CI the same examples from hypothesis."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 
 from hypothesis import settings
 
+# Before torch is imported: on a busy machine its threads spend their time waiting for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
