@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,6 +14,9 @@ _COMMANDS = {
     "checkpoint": "show a run's latest checkpoint and the digest of its state",
     "list": "list agents, environments, presets, protocols or planners",
 }
+
+_MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+"""What the machine refuses: no mistake in the program, so no traceback."""
 
 _EXAMPLES = """\
 examples:
@@ -36,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(str(error), 2)
     except BrokenPipeError:  # whoever read our output has seen enough
         return _hush()
+    except OSError as error:
+        if error.errno not in _MACHINE_ERRORS:
+            raise
+        return _complain(f"{error}; what was saved before is intact", 1)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tengen.cli.options import Command, Option, parse
+from tengen.cli.policy_options import RUN
 from tengen.errors import UserError
 
 _COMMAND = Command(
@@ -14,10 +15,7 @@ _COMMAND = Command(
     "Show a run's latest checkpoint: its step, and a digest that two exactly equal states share.",
     ("tengen checkpoint runs/mine", "tengen checkpoint runs/mine --json"),
 )
-_OPTIONS = (
-    Option("run", Path, "The run's folder.", positional=True),
-    Option("json", bool, "Print one JSON object.", False),
-)
+_OPTIONS = (RUN, Option("json", bool, "Print one JSON object.", False))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -33,10 +31,17 @@ def run(arguments: Sequence[str]) -> int:
     latest = store.latest()
     if latest is None:
         raise UserError(f"{folder} has no checkpoint yet: `tengen train --resume {folder}` trains it")
-    result = {"step": latest.step, "state_sha256": latest.digest()}
+    best = store.best_mark()
+    result = {
+        "step": latest.step,
+        "state_sha256": latest.digest(),
+        "steps": store.steps(),
+        "best_step": None if best is None else best.step,
+        "best_return_mean": None if best is None else best.score,
+    }
     if parsed.values["json"]:
         print(json.dumps(result))
     else:
-        for name, value in result.items():
-            print(f"{name:<14}{value}")
+        for name, value in {**result, "steps": ", ".join(map(str, store.steps()))}.items():
+            print(f"{name:<18}{value}")
     return 0

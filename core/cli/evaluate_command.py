@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tengen.cli.options import Command, Option, parse
-from tengen.errors import UserError
+from tengen.cli.policy_options import CHECKPOINT, EPSILON, RUN, check_episodes, epsilon_of
 
 _COMMAND = Command(
     "tengen evaluate",
     "Play the episodes of seeds S to S+N-1 with what a run has learnt, and report their returns.",
     (
         "tengen evaluate runs/mine",
-        "tengen evaluate runs/mine --episodes 100 --seed 1000 --json",
+        "tengen evaluate runs/mine --episodes 30 --seed 1000 --json",
         "tengen evaluate runs/mine --checkpoint best --min-return 475",
     ),
 )
 _OPTIONS = (
-    Option("run", Path, "The run's folder.", positional=True),
+    RUN,
     Option("episodes", int, "Episodes to play.", 100),
     Option("seed", int, "Seed of the first episode; the next has the next seed.", 0),
-    Option("checkpoint", str, "latest, best, or the step of a checkpoint.", "latest", "latest|best|STEP"),
-    Option("num-envs", int, "Environments side by side; the result does not depend on it for a greedy policy.", 1),
-    Option("epsilon", float | None, "Probability of a random action; the protocol's own unless given, or 0.", None),
+    CHECKPOINT,
+    Option("num-envs", int, "Environments side by side.", 1),
+    EPSILON,
     Option("min-return", float | None, "Exit with code 1 when the mean return is below.", None),
     Option("json", bool, "Print one JSON object.", False),
 )
+
+_LINE_PERIOD = 10.0  # seconds between lines of progress
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -38,51 +40,81 @@ def run(arguments: Sequence[str]) -> int:
     if parsed is None:
         return 0
     given = parsed.values
-    for name in ("episodes", "num-envs"):
-        if given[name] < 1:
-            raise UserError(f"--{name} must be at least 1, got {given[name]}")
-    if given["seed"] < 0:
-        raise UserError(f"--seed must not be negative, got {given['seed']}")
-    if given["epsilon"] is not None and not 0 <= given["epsilon"] <= 1:
-        raise UserError(f"--epsilon must be between 0 and 1, got {given['epsilon']}")
+    check_episodes(given)
     result = _evaluate(given)
     if given["json"]:
         print(json.dumps(result))
     else:
         for name, value in result.items():
             print(f"{name:<22}{value:.6g}" if isinstance(value, float) else f"{name:<22}{value}")
-    if given["min-return"] is not None and not result["return_mean"] >= given["min-return"]:
-        print(
-            f"tengen: the mean return {result['return_mean']:g} is below the wanted {given['min-return']:g}",
-            file=sys.stderr,
-        )
+    wanted, mean = given["min-return"], result["return_mean"]
+    if wanted is not None and not mean >= wanted:
+        print(f"tengen: the mean return {mean:g} is below {wanted:g}, which --min-return wants", file=sys.stderr)
         return 1
     return 0
 
 
-def _evaluate(given: Any) -> dict[str, Any]:
-    from tengen.run import load_policy, open_run  # imports torch
+def _evaluate(given: Mapping[str, Any]) -> dict[str, Any]:
+    from tengen.evaluate import evaluate
+    from tengen.run import load_policy, open_run
 
     run = open_run(given["run"])
     loaded = load_policy(run, given["checkpoint"], num_envs=min(given["num-envs"], given["episodes"]))
+    epsilon = epsilon_of(given, loaded.env)
     try:
-        return _play(run, loaded, given)
+        evaluation = evaluate(
+            loaded.policy,
+            loaded.env,
+            given["episodes"],
+            given["seed"],
+            epsilon=epsilon,
+            on_episode=_progress(given["episodes"]),
+        )
     finally:
         loaded.env.close()
-
-
-def _play(run: Any, loaded: Any, given: Any) -> dict[str, Any]:
-    from tengen.evaluate import evaluate
-
-    env_id, episodes = run.config.env.id, given["episodes"]
-    epsilon = given["epsilon"] if given["epsilon"] is not None else getattr(loaded.env, "evaluation_epsilon", 0.0)
-    evaluation = evaluate(loaded.policy, loaded.env, episodes, given["seed"], epsilon=epsilon)
     assert evaluation is not None, "nothing asked it to stop"
+    summary = evaluation.summary()
     return {
         "agent": run.config.agent,
-        "env": env_id,
+        "env": run.config.env.id,
         "step": loaded.step,
-        "episodes": episodes,
+        "episodes": given["episodes"],
         "seed": given["seed"],
-        **evaluation.summary(),
+        **summary,
+        **_atari_terms(loaded.env, run.config.env.id, summary["return_mean"], epsilon),
     }
+
+
+def _atari_terms(env: Any, env_id: str, mean: float, epsilon: float) -> dict[str, Any]:
+    """Return what is reported besides where the environment has a protocol."""
+    protocol = getattr(env, "protocol_name", None)
+    if protocol is None:
+        return {}
+    from tengen.evaluation.scores import human_normalized, score_table_name
+
+    if epsilon != env.evaluation_epsilon:
+        protocol += f" (evaluation_epsilon={epsilon:g})"
+    return {
+        "human_normalized_mean": human_normalized(env_id, mean),
+        "score_table": score_table_name(env_id),
+        "protocol": protocol,
+    }
+
+
+def _progress(episodes: int) -> Callable[[int, float], None]:
+    """Return what shows progress on standard error: in place on a terminal, else a line now and then."""
+    terminal = sys.stderr.isatty()
+    last_time = time.monotonic()
+    total = 0.0
+
+    def show(done: int, value: float) -> None:
+        nonlocal last_time, total
+        total += value
+        text = f"{done} of {episodes} episodes, mean return {total / done:.1f}"
+        if terminal:
+            print(f"\r{text}\x1b[K", end="\n" if done == episodes else "", file=sys.stderr, flush=True)
+        elif time.monotonic() - last_time > _LINE_PERIOD:
+            last_time = time.monotonic()
+            print(text, file=sys.stderr, flush=True)
+
+    return show

@@ -43,8 +43,9 @@ class Option:
         return self.name.upper() if self.positional else f"--{self.name}"
 
     @property
-    def _takes_many(self) -> bool:
-        return get_origin(self.kind) in (tuple, list)
+    def takes_many(self) -> bool:
+        """Whether it takes any number of values."""
+        return any(get_origin(kind) in (tuple, list) for kind in _alternatives(self.kind))
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,9 @@ def _split(command: Command, options: Sequence[Option], arguments: Sequence[str]
             texts[name] = [queue.pop(0)] if queue and queue[0].lower() in ("true", "false") else ["true"]
         else:
             texts[name] = []
-            while queue and not _is_option(queue[0]) and (option._takes_many or not texts[name]):
+            while queue and not _is_option(queue[0]) and (option.takes_many or not texts[name]):
                 texts[name].append(queue.pop(0))
-            if not texts[name] and not option._takes_many:
+            if not texts[name] and not option.takes_many:
                 raise UserError(f"--{name} needs a value: {describe(option.kind)}")
     return texts
 
@@ -165,9 +166,9 @@ def _tokens(option: Option, texts: list[str]) -> list[str]:
             raise UserError(f"--{option.name} must be true or false, got {texts[0]!r}")
         head, dot, tail = option.name.rpartition(".")
         return [f"--{option.name}" if texts[0].lower() == "true" else f"--{head}{dot}no-{tail}"]
-    if option._takes_many:
+    if option.takes_many:
         texts = [part for text in texts for part in text.split(",") if part]
-    if is_union(option.kind) and type(None) in get_args(option.kind):
+    if type(None) in _alternatives(option.kind):
         texts = ["None" if text.lower() == "none" else text for text in texts]
     # One token, so that a value may begin with a dash.
     return [f"--{option.name}={texts[0]}"] if len(texts) == 1 else [f"--{option.name}", *texts]
@@ -176,12 +177,11 @@ def _tokens(option: Option, texts: list[str]) -> list[str]:
 class _Refused(Exception):
     """Tyro refused a value."""
 
-    def __init__(self, text: str) -> None:
-        first = text.split("─ ", 1)[-1]
-        lines = [line.strip("│╭╮╰╯─ ") for line in first.splitlines()]
+    def __init__(self, box: str) -> None:
+        lines = (line.strip("│╭╮╰╯─ ") for line in box.splitlines())
         super().__init__(" ".join(line for line in lines if line))
-        named = re.search(r"--([\w.-]+)", text)
-        self.option = named.group(1) if named else None
+        named = re.search(r"--([\w.-]+)|argument '([\w.-]+)'", box)
+        self.option = (named.group(1) or named.group(2)) if named else None
 
 
 def _run_tyro(command: Command, options: Sequence[Option], tokens: list[str]) -> Any:
@@ -217,15 +217,30 @@ def _dataclass_of(options: Sequence[Option]) -> Any:
 def _field(option: Option) -> tuple[str, Any, Any]:
     import tyro
 
-    settings = tyro.conf.arg(help=option.doc, **({"metavar": option.metavar} if option.metavar else {}))
-    kind = Annotated[option.kind, settings]
-    if option.positional:
-        kind = tyro.conf.Positional[kind]
+    settings: dict[str, Any] = {"help": option.doc, "metavar": option.metavar or _metavar(option.kind)}
+    if option.default is None:
+        settings["help_behavior_hint"] = "" if option.metavar else "(default: none)"
+    kind = Annotated[
+        option.kind, tyro.conf.arg(**{name: value for name, value in settings.items() if value is not None})
+    ]
+    default = dataclasses.MISSING if option.default is REQUIRED else option.default
     return (
         _field_name(option),
-        kind,
-        dataclasses.field(default=dataclasses.MISSING if option.default is REQUIRED else option.default),
+        tyro.conf.Positional[kind] if option.positional else kind,
+        dataclasses.field(default=default),
     )
+
+
+def _metavar(kind: Any) -> str | None:
+    """Return what to call the value of an optional option; tyro's own name is fine for others."""
+    values = [part for part in _alternatives(kind) if part is not type(None)]
+    if not is_union(kind) or not all(isinstance(part, type) for part in values):
+        return None
+    return "|".join([*(part.__name__.upper() for part in values), "none"])
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if is_union(kind) else (kind,)
 
 
 def _field_name(option: Option) -> str:

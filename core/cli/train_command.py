@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 from tengen.cli.options import REQUIRED, Command, Option, Parsed, asks_for_help, parse, peek
 from tengen.config import (
@@ -28,6 +29,9 @@ from tengen.errors import UserError
 from tengen.presets import Preset, find_preset, get_preset
 from tengen.registry import names, resolve_agent
 from tengen.typed import build, field_docs, field_types, to_values
+
+if TYPE_CHECKING:
+    from tengen.run import RunResult
 
 _MOST_THREADS = 4  # small batches gain nothing from more
 _CHANGEABLE = ("resume", "steps", "device", "track")  # when a run goes on
@@ -164,7 +168,7 @@ def _run_options(settings: Mapping[str, Any], agent: str | None) -> list[Option]
     for path, (kind, doc) in _leaves(agent).items():
         default = _get(settings, path)
         metavar = None
-        if kind == dict[str, Any]:
+        if get_origin(kind) is dict:
             kind, default, metavar = str, json.dumps(default), "TABLE"
         options.append(Option(_option_name(path), kind, doc, default, metavar))
     return sorted(options, key=lambda option: option.name != "env")
@@ -180,7 +184,7 @@ def _leaves(agent: str | None) -> dict[tuple[str, ...], tuple[Any, str]]:
             if dataclasses.is_dataclass(kind):
                 assert isinstance(kind, type)
                 visit(kind, *path, name)
-            elif path or name not in ("agent", "agent_config"):
+            elif kind is not Any and (path or name != "agent"):
                 found[*path, name] = (kind, docs.get(name, ""))
 
     visit(RunConfig)
@@ -209,7 +213,7 @@ def _settings_of(parsed: Parsed, below: Mapping[str, Any], agent: str) -> dict[s
     settings: dict[str, Any] = {}
     for path, (kind, _) in _leaves(agent).items():
         value = parsed.values[_option_name(path)]
-        if kind == dict[str, Any]:
+        if get_origin(kind) is dict:
             value = parse_table(value, _option_name(path)) if _option_name(path) in parsed.given else _get(below, path)
         table = settings
         for name in path[:-1]:
@@ -274,13 +278,15 @@ def default_folder(config: RunConfig) -> Path:
     return folder
 
 
-def _report(result: Any) -> int:
+def _report(result: RunResult) -> int:
+    """Say how a session ended, and return the exit code."""
     if result.signal is not None:
         print(
-            f"stopped by signal {result.signal} at step {result.step}, saved; "
-            f"go on with: tengen train --resume {result.folder}",
+            f"stopped by {signal.Signals(result.signal).name} at step {result.step}, which is saved; "
+            f"go on with `tengen train --resume {result.folder}`",
             file=sys.stderr,
         )
-        return 128 + int(result.signal)
+        return 128 + result.signal
     print(f"{result.folder}: {result.step} steps done")
+    print(f"`tengen evaluate {result.folder}` plays whole episodes with what it has learnt", file=sys.stderr)
     return 0
