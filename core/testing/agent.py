@@ -68,15 +68,14 @@ def check_agent(build: BuildAgent, make_env: Callable[[], Environment], *, num_s
     agent = fresh()
     if not isinstance(agent, Agent):
         raise _violation("protocol", repr(agent))
-    turns, half = _learn(agent, env, num_steps, seed)
+    turns = _learn(agent, env, num_steps, seed)
     env.close()
-    end = frozen_state_of(agent)
+    end = _checked_state(agent)
 
     again = fresh()
     _show(again, turns, "seeded")
     _compare_states(frozen_state_of(again), end, "seeded", "built and taught again")
-    _show(fresh(), turns, "state-peek", each_turn=lambda agent, _: agent.state_dict())
-    _check_restoring(fresh, turns, half, end)
+    _check_restoring(fresh, turns, end)
 
     steps = [turns[i].step for i in np.linspace(0, len(turns) - 1, 16).astype(int)]
     check_policy(agent.policy(), spec, steps, seed=seed)
@@ -95,19 +94,12 @@ class _Turn(NamedTuple):
     metrics: dict[str, float]
 
 
-def _learn(agent: Agent, env: Environment, num_steps: int, seed: int) -> tuple[list[_Turn], State]:
-    """Let the agent act and learn; return each turn, and its state half-way."""
+def _learn(agent: Agent, env: Environment, num_steps: int, seed: int) -> list[_Turn]:
+    """Let the agent act and learn; return each turn."""
     turns: list[_Turn] = []
-    half: State = {}
     given: list[tuple[TimeStep, TimeStep]] = []
     step = _narrow(env.reset(seed), 0, seed)
     for number in range(num_steps):
-        if number == num_steps // 2:
-            state = agent.state_dict()
-            wrong = wrong_leaf(state)
-            if wrong:
-                raise _violation("state-leaves", wrong)
-            half = freeze_state(state)
         shown = freeze_step(step)
         decision = agent.act(shown)
         where = f"turn {number}"
@@ -126,7 +118,7 @@ def _learn(agent: Agent, env: Environment, num_steps: int, seed: int) -> tuple[l
         changed = step_difference(turn.step, shown) or step_difference(turn.next_step, shown_next)
         if changed:
             raise _violation("read-only", f"turn {turn.number}, {changed}")
-    return turns, half
+    return turns
 
 
 def _narrow(step: TimeStep, turn: int, seed: int) -> TimeStep:
@@ -175,17 +167,33 @@ def _act_with_policy(agent: Agent, turn: _Turn) -> None:
     agent.policy().act(freeze_step(turn.step), np.random.default_rng(turn.number))
 
 
-def _check_restoring(fresh: Callable[[], Agent], turns: list[_Turn], half: State, end: State) -> None:
+def _checked_state(agent: Agent) -> State:
+    state = agent.state_dict()
+    wrong = wrong_leaf(state)
+    if wrong:
+        raise _violation("state-leaves", wrong)
+    frozen: State = freeze_state(state)
+    return frozen
+
+
+def _check_restoring(fresh: Callable[[], Agent], turns: list[_Turn], end: State) -> None:
     middle = len(turns) // 2
     agent = fresh()
+    _show(agent, turns[:middle], "state-peek", each_turn=lambda agent, _: agent.state_dict())
+    half = _checked_state(agent)
+    _show(agent, turns[middle:], "state-peek")
+    _compare_states(frozen_state_of(agent), end, "state-same", f"of which {middle} states were taken")
+    agent = fresh()
     agent.load_state_dict(freeze_state(half))
-    _compare_states(frozen_state_of(agent), half, "state-same", "that has just loaded it")
+    loaded = frozen_state_of(agent)
     _show(agent, turns[middle:], "state-restores")
+    _compare_states(loaded, half, "state-same", "that has just loaded it")
     _compare_states(frozen_state_of(agent), end, "state-same", f"that loaded the state of {middle} turns on the way")
     used = fresh()
     _show(used, turns[: middle // 2], "seeded")
     used.load_state_dict(freeze_state(half))
     _show(used, turns[middle:], "state-restores")
+    _compare_states(frozen_state_of(used), end, "state-same", "that had learnt something else before it was loaded")
 
 
 def _check_policies_after_loading(agent: Agent, fresh: Callable[[], Agent], end: State, steps: list[TimeStep]) -> None:

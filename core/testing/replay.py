@@ -279,11 +279,12 @@ def _check_histories(fresh: Callable[[], Replay[Transition]], given: list[_Given
     for number, state in history.states.items():
         restored = fresh()
         restored.load_state_dict(freeze_state(state))
-        _compare_states(frozen_state_of(restored), state, f"that has just loaded the state of {number} steps")
+        loaded = frozen_state_of(restored)
         first = [None if a is None else a.copy() for a in restored.sample(4)] if len(restored) else []
         _compare_samples(first, history.samples[number - 1], "state-restores", f"right after loading {number} steps")
         rest = _feed(restored, given, number, set())
         _compare(rest, history, "state-restores", f"having loaded the state of {number} steps", number)
+        _compare_states(loaded, state, f"that has just loaded the state of {number} steps")
         _compare_states(frozen_state_of(restored), end, f"that loaded the state of {number} steps on the way")
 
 
