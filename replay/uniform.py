@@ -77,7 +77,7 @@ class UniformReplay:
         shape = tuple(space.shape)
         if spec.frame_stack:
             if shape[:1] != (spec.frame_stack,):
-                raise UserError(f"{spec.id} declares stacks of {spec.frame_stack} frames, but its observations {shape}")
+                raise UserError(f"{spec.id} declares stacks of {spec.frame_stack} frames, but observations {shape}")
             shape = shape[1:]
         return cls(
             shape,

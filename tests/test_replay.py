@@ -1,0 +1,677 @@
+"""The uniform replay, against a list of everything that was added, and by small examples worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tengen.contracts import Replay, RowLog
+from tengen.errors import UserError
+from tengen.replay import UniformReplay
+from tengen.types import Array, Bools, Decision, EnvSpec, State, TimeStep, Transition
+
+NUM_ACTIONS = 3
+FRAMES = [
+    ((), np.int64),
+    ((3,), np.uint8),
+    ((2, 3), np.uint8),
+    ((2, 4), np.uint8),
+    ((3,), np.float32),
+    ((2,), np.float64),
+]
+# What a step can be: its discount, whether it is `last`, whether the game is given up (reset) after it all the same.
+EVENTS = {
+    "goes on": (1.0, False, False),
+    "passes the turn": (-1.0, False, False),
+    "dreams": (0.3, False, False),
+    "loses a life": (0.0, False, False),
+    "terminates": (0.0, True, False),
+    "is truncated": (1.0, True, False),
+    "is truncated, the turn passed": (-1.0, True, False),
+    "is given up": (1.0, False, True),
+}
+
+
+@dataclass
+class Row:
+    """An observation, and what was done upon it."""
+
+    observation: Array
+    legal: Bools
+    start: int  # the row at which its game started
+    final: bool = False
+    action: int | None = None
+    reward: float = 0.0
+    discount: float = 1.0
+
+
+class Twin:
+    """Rows of whole observations in plain lists."""
+
+    def __init__(self, num_rows: int, num_envs: int, frame_stack: int, n_step: int, gamma: float) -> None:
+        self.num_rows, self.frame_stack, self.n_step, self.gamma = num_rows, frame_stack, n_step, gamma
+        self.rows: list[list[Row]] = [[] for _ in range(num_envs)]
+
+    def add(self, step: TimeStep, decision: Decision, next_step: TimeStep) -> None:
+        for e, rows in enumerate(self.rows):
+            if step.first[e]:
+                if rows:
+                    rows[-1].final = True
+                rows.append(Row(step.observation[e], _legal(step, e), len(rows)))
+            rows[-1].action = int(decision.actions[e])
+            rows[-1].reward = float(np.float32(next_step.reward[e]))
+            rows[-1].discount = float(np.float32(next_step.discount[e]))
+            start = rows[-1].start
+            rows.append(Row(next_step.observation[e], _legal(next_step, e), start, final=bool(next_step.last[e])))
+
+    def transitions(self) -> dict[int, Transition]:
+        """All that can be sampled, by action: the tests take each action once."""
+        found = {}
+        for rows in self.rows:
+            for i, row in enumerate(rows):
+                oldest_frame = max(row.start, i - max(self.frame_stack, 1) + 1)
+                after = self._follow(rows, i)
+                if after is None or oldest_frame < len(rows) - self.num_rows:
+                    continue
+                reward, bootstrap, last = after
+                assert row.action is not None
+                found[row.action] = Transition(
+                    row.observation,
+                    row.action,
+                    reward,
+                    bootstrap,
+                    last.observation,
+                    last.legal,  # type: ignore[arg-type]  # one row
+                )
+        return found
+
+    def _follow(self, rows: list[Row], i: int) -> tuple[float, float, Row] | None:
+        reward, bootstrap = 0.0, 1.0
+        for row, after in zip(rows[i : i + self.n_step], rows[i + 1 :], strict=False):
+            if row.action is None:
+                return None
+            reward += bootstrap * row.reward
+            bootstrap *= self.gamma * row.discount
+            if row.discount == 0 or after.final:
+                return reward, bootstrap, after
+        return (reward, bootstrap, rows[i + self.n_step]) if i + self.n_step < len(rows) else None
+
+
+def _legal(step: TimeStep, e: int) -> Bools:
+    return np.zeros(0, np.bool_) if step.legal is None else step.legal[e]
+
+
+class Added(NamedTuple):
+    step: TimeStep
+    decision: Decision
+    next_step: TimeStep
+
+
+def invent(kind: Kind, events: list[list[str]]) -> Iterator[Added]:
+    """Yield steps in which every frame and every action occurs once. `events` is [T][E]."""
+    rng = np.random.default_rng(len(events))
+    num_frames = 0
+    stacks = [np.zeros((max(kind.frame_stack, 1), *kind.frame_shape), kind.frame_dtype) for _ in range(kind.num_envs)]
+
+    def show(e: int, first: bool) -> Array:
+        nonlocal num_frames
+        num_frames += 1
+        digits = np.resize([num_frames % 200 + 1, num_frames // 200 + 1], kind.frame_shape)
+        older = np.zeros_like(stacks[e][1:]) if first else stacks[e][1:]
+        frame = (digits if kind.frame_shape else np.array(num_frames))[None].astype(kind.frame_dtype)
+        stacks[e] = np.concatenate([older, frame])
+        return stacks[e] if kind.frame_stack else stacks[e][0]
+
+    def step_of(observations: list[Array], first: list[bool], legal: Bools | None) -> TimeStep:
+        num_envs = kind.num_envs
+        return TimeStep(
+            np.stack(observations),
+            np.zeros(num_envs),
+            np.ones(num_envs),
+            np.array(first),
+            np.zeros(num_envs, bool),
+            legal,
+        )
+
+    def masks() -> Bools | None:
+        return rng.random((kind.num_envs, NUM_ACTIONS)) < 0.5 if kind.has_legal else None
+
+    envs = range(kind.num_envs)
+    none = [False] * kind.num_envs
+    step = step_of([show(e, True) for e in envs], [True] * kind.num_envs, masks())
+    for t, now in enumerate(events):
+        discount, last, over = (np.array(column) for column in zip(*(EVENTS[event] for event in now), strict=True))
+        next_step = step_of([show(e, False) for e in envs], none, masks())
+        next_step = next_step._replace(reward=rng.normal(size=kind.num_envs), discount=discount, last=last)
+        yield Added(step, Decision(t * kind.num_envs + np.arange(kind.num_envs)), next_step)
+        anew = last | over
+        observations = [show(e, True) if anew[e] else next_step.observation[e] for e in envs]
+        legal = masks()
+        if legal is not None and next_step.legal is not None:
+            legal = np.where(anew[:, None], legal, next_step.legal)
+        step = step_of(observations, list(anew), legal)
+
+
+class Kind(NamedTuple):
+    """What is remembered, and how."""
+
+    frame_shape: tuple[int, ...] = (2, 4)
+    frame_dtype: Any = np.uint8
+    num_envs: int = 2
+    frame_stack: int = 3
+    has_legal: bool = False
+    n_step: int = 1
+    gamma: float = 0.9
+    num_rows: int = 12
+
+    def replay(self, seed: int = 0) -> UniformReplay:
+        return UniformReplay(
+            self.frame_shape,
+            self.frame_dtype,
+            capacity=self.num_rows * self.num_envs,
+            num_envs=self.num_envs,
+            rng=np.random.default_rng(seed),
+            frame_stack=self.frame_stack,
+            num_actions=NUM_ACTIONS if self.has_legal else None,
+            n_step=self.n_step,
+            gamma=self.gamma,
+        )
+
+    def twin(self) -> Twin:
+        return Twin(self.num_rows, self.num_envs, self.frame_stack, self.n_step, self.gamma)
+
+
+@st.composite
+def experience(draw: st.DrawFn) -> tuple[Kind, list[list[str]]]:
+    shape, dtype = draw(st.sampled_from(FRAMES))
+    frame_stack, n_step, num_envs = draw(st.integers(0, 4)), draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    num_rows = frame_stack + n_step + 2 + draw(st.integers(0, 12))
+    gamma = draw(st.sampled_from([1.0, 0.99, 0.5, 0.0]))
+    kind = Kind(shape, dtype, num_envs, frame_stack, draw(st.booleans()), n_step, gamma, num_rows)
+    event = st.sampled_from(["goes on"] * draw(st.integers(1, 12)) + list(EVENTS))
+    length = draw(st.integers(1, 60))
+    events = [[draw(event) for _ in range(num_envs)] for _ in range(length)]
+    return kind, events
+
+
+def assert_samples_are_the_twins(replay: UniformReplay, twin: Twin) -> None:
+    """Assert that exactly the twin's transitions are drawn, each byte for byte."""
+    expected = twin.transitions()
+    assert len(replay) == len(expected)
+    if not expected:
+        with pytest.raises(ValueError, match="no complete transition yet"):
+            replay.sample(1)
+        return
+    batch = replay.sample(30 * len(expected))  # one is missed once in 1e11
+    assert set(batch.action.tolist()) == set(expected)
+    for name, got in zip(Transition._fields, batch, strict=True):
+        if got is not None:
+            wanted = np.stack([np.asarray(getattr(expected[action], name)) for action in batch.action.tolist()])
+            if name in ("reward", "bootstrap"):
+                np.testing.assert_allclose(got, wanted, rtol=2**-23, atol=1e-45)
+            else:
+                assert got.dtype == wanted.dtype
+                np.testing.assert_array_equal(got, wanted)
+
+
+@settings(max_examples=150)
+@given(experience())
+def test_what_can_be_sampled_is_exactly_what_the_twin_holds(drawn: tuple[Kind, list[list[str]]]) -> None:
+    kind, events = drawn
+    replay, twin = kind.replay(), kind.twin()
+    assert len(replay) == 0
+    for t, added in enumerate(invent(kind, events)):
+        replay.add(*added)
+        twin.add(*added)
+        if t == len(events) // 2:
+            assert_samples_are_the_twins(replay, twin)
+        else:
+            assert len(replay) == len(twin.transitions())
+    assert_samples_are_the_twins(replay, twin)
+
+
+@settings(max_examples=40)
+@given(experience(), st.data())
+def test_a_replay_goes_on_from_a_state_bit_for_bit(drawn: tuple[Kind, list[list[str]]], data: st.DataObject) -> None:
+    kind, events = drawn
+    straight, restored = kind.replay(seed=1), kind.replay(seed=2)
+    when = data.draw(st.integers(0, len(events)))
+    added = list(invent(kind, events))
+    for one in added[:when]:
+        straight.add(*one)
+        if len(straight):
+            straight.sample(2)
+    restored.load_state_dict(stored(straight.state_dict()))
+    for one in [None, *added[when:]]:
+        if one is not None:
+            straight.add(*one)
+            restored.add(*one)
+        assert len(straight) == len(restored)
+        if len(straight):
+            for ours, theirs in zip(straight.sample(5), restored.sample(5), strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+    assert written(straight.state_dict()) == written(restored.state_dict())
+
+
+@dataclass
+class StoredLog:
+    """A RowLog as a checkpoint would give it back."""
+
+    start: int
+    stop: int
+    rows: dict[str, Array]
+    longest_read: int = 0
+
+    def read(self, start: int, stop: int) -> Mapping[str, Array]:
+        assert self.start <= start <= stop <= self.stop
+        self.longest_read = max(self.longest_read, stop - start)
+        return {name: rows[start - self.start : stop - self.start] for name, rows in self.rows.items()}
+
+
+def stored(state: State) -> State:
+    """Return a state as it comes back from a checkpoint: JSON for scalars, copies for arrays."""
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: walk(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [walk(value) for value in node]
+        if isinstance(node, np.ndarray):
+            return node.copy()
+        if isinstance(node, RowLog):
+            rows = node.read(node.start, node.stop)
+            return StoredLog(node.start, node.stop, {name: array.copy() for name, array in rows.items()})
+        return json.loads(json.dumps(node))
+
+    walked: State = walk(state)
+    return walked
+
+
+def written(state: State) -> str:
+    def default(node: Any) -> Any:
+        if isinstance(node, StoredLog):
+            return [
+                node.start,
+                node.stop,
+                {name: [str(a.dtype), a.shape, a.tobytes().hex()] for name, a in node.rows.items()},
+            ]
+        return [str(node.dtype), node.shape, node.tobytes().hex()]
+
+    return json.dumps(stored(state), default=default)
+
+
+def play(replay: UniformReplay, kind: Kind, events: list[str], skip: int = 0) -> None:
+    """Add the same events in all environments, without the first `skip` steps."""
+    for added in list(invent(kind, [[event] * kind.num_envs for event in events]))[skip:]:
+        replay.add(*added)
+
+
+def by_action(replay: UniformReplay) -> dict[int, Transition]:
+    batch = replay.sample(30 * len(replay))
+    found = {}
+    for n, action in enumerate(batch.action.tolist()):
+        found[action] = Transition(*(None if a is None else a[n].copy() for a in batch))  # type: ignore[arg-type]  # one row
+    return found
+
+
+def test_a_uniform_replay_is_a_replay() -> None:
+    replay = Kind(num_rows=12, num_envs=2).replay()
+    assert isinstance(replay, Replay)
+    assert replay.capacity == 24
+
+
+def count_up(kind: Kind, events: list[str]) -> UniformReplay:
+    """Frames are numbers 1, 2, 3 ... and the action on frame i is i; the reward is 10 i."""
+    replay = kind.replay()
+    frames = [0] * (kind.frame_stack - 1) + [1]
+    first = True
+    for event in events:
+        discount, last, _ = EVENTS[event]
+        action = frames[-1]
+        observation = np.array([frames], np.int64)
+        frames = [*frames[1:], action + 1]
+        step = TimeStep(observation, np.zeros(1), np.ones(1), np.array([first]), np.zeros(1, bool))
+        after = TimeStep(
+            np.array([frames], np.int64),
+            np.array([10.0 * action]),
+            np.array([discount]),
+            np.zeros(1, bool),
+            np.array([last]),
+        )
+        replay.add(step, Decision(np.array([action])), after)
+        first = last
+        if last:
+            frames = [0] * (kind.frame_stack - 1) + [action + 2]
+    return replay
+
+
+NUMBERS = Kind((), np.int64, num_envs=1, frame_stack=3, gamma=0.5, num_rows=20)
+
+
+def test_a_stack_runs_on_across_a_life_loss_and_nothing_is_bootstrapped_there() -> None:
+    found = by_action(count_up(NUMBERS, ["goes on", "loses a life", "goes on"]))
+    assert found[2].observation.tolist() == [0, 1, 2]
+    assert found[2].next_observation.tolist() == [1, 2, 3]
+    assert found[2].bootstrap == 0.0
+    assert found[3].observation.tolist() == [1, 2, 3]
+    assert found[3].bootstrap == 0.5
+
+
+def test_a_truncated_step_bootstraps_from_the_final_observation_and_the_next_game_starts_with_zeros() -> None:
+    found = by_action(count_up(NUMBERS, ["goes on", "is truncated", "goes on"]))
+    assert found[2].next_observation.tolist() == [1, 2, 3]
+    assert found[2].bootstrap == 0.5
+    assert 3 not in found  # the final observation was not acted upon
+    assert found[4].observation.tolist() == [0, 0, 4]
+
+
+def test_n_steps_of_alternating_sides_are_summed_with_signs_and_cut_at_the_end() -> None:
+    kind = NUMBERS._replace(n_step=3)
+    found = by_action(count_up(kind, ["passes the turn", "passes the turn", "passes the turn", "terminates"]))
+    assert found[1].reward == 10 - 0.5 * 20 + 0.25 * 30
+    assert found[1].bootstrap == -0.125
+    assert found[1].next_observation.tolist() == [2, 3, 4]
+    assert found[3].reward == 30 - 0.5 * 40
+    assert found[3].bootstrap == 0.0
+
+
+def test_a_window_waits_for_its_n_steps() -> None:
+    kind = NUMBERS._replace(n_step=3)
+    assert len(count_up(kind, ["goes on"] * 2)) == 0
+    assert set(by_action(count_up(kind, ["goes on"] * 4))) == {1, 2}
+    assert set(by_action(count_up(kind, ["goes on"] * 3 + ["is truncated"]))) == {1, 2, 3, 4}
+
+
+def test_every_transition_is_drawn_equally_often() -> None:
+    kind = Kind(num_envs=3, n_step=2)
+    replay, twin = kind.replay(seed=3), kind.twin()
+    rng = np.random.default_rng(5)
+    events = rng.choice(list(EVENTS), p=[0.6, 0, 0, 0.1, 0.1, 0.2, 0, 0], size=(40, 3)).tolist()
+    for added in invent(kind, events):
+        replay.add(*added)
+        twin.add(*added)
+    expected = twin.transitions()
+    num_draws = 400 * len(expected)
+    actions, counts = np.unique(replay.sample(num_draws).action, return_counts=True)
+    assert set(actions.tolist()) == set(expected)
+    chi_square = float(((counts - 400) ** 2 / 400).sum())
+    freedom = len(expected) - 1
+    assert abs(chi_square - freedom) < 4 * np.sqrt(2 * freedom)
+
+
+def test_environments_that_have_recorded_unequally_much_are_drawn_by_what_they_hold() -> None:
+    kind = Kind(num_envs=2, frame_stack=0, num_rows=100)
+    replay = kind.replay()
+    for added in invent(kind, [["goes on", "terminates"]] * 60):  # 60 transitions each, 61 and 100 rows
+        replay.add(*added)
+    assert len(replay) == 60 + 50
+    of_second = replay.sample(11_000).action % 2
+    assert abs(of_second.sum() - 5000) < 4 * np.sqrt(11_000 * 0.25)
+
+
+def test_frames_of_84x84_take_at_most_7200_bytes_a_transition() -> None:
+    kind = Kind((84, 84), np.uint8, num_envs=1, frame_stack=4, num_rows=303)
+    replay = kind.replay()
+    play(replay, kind, (["goes on"] * 99 + ["terminates"]) * 4)
+    assert len(replay) == 300
+    held = sum(array.nbytes for array in replay._store._rings)
+    assert replay.nbytes == held
+    assert held / len(replay) <= 7200
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from Linux's /proc")
+def test_a_ring_that_is_not_filled_takes_no_memory() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    Kind((84, 84), np.uint8).replay()
+    before = resident()
+    replay = Kind((84, 84), np.uint8, num_rows=50_000).replay()
+    assert replay.nbytes > 700_000_000
+    assert resident() - before < 20_000_000
+
+
+def test_the_arrays_of_a_sample_are_used_again() -> None:
+    kind = Kind()
+    replay = kind.replay()
+    play(replay, kind, ["goes on"] * 5)
+    first = replay.sample(4)
+    assert replay.sample(4).observation is first.observation
+    assert replay.sample(5).observation.shape == (5, 3, 2, 4)
+
+
+def test_what_was_added_is_not_written_to_and_may_be_changed_afterwards() -> None:
+    kind = Kind(num_envs=1)
+    replay = kind.replay()
+    for added in invent(kind, [["goes on"]] * 3):
+        copies = [np.array(a) for a in (added.step.observation, added.decision.actions, added.next_step.observation)]
+        for array in (added.step.observation, added.next_step.observation):
+            array.flags.writeable = False
+        replay.add(
+            added.step._replace(observation=copies[0]),
+            Decision(copies[1]),
+            added.next_step._replace(observation=copies[2]),
+        )
+        for array in copies:
+            array[:] = 77
+    assert 77 not in replay.sample(50).observation
+
+
+def test_a_stack_whose_start_is_padded_with_the_first_frame_is_refused() -> None:
+    kind = Kind(num_envs=1)
+    step, decision, next_step = next(invent(kind, [["goes on"]]))
+    repeated = np.repeat(step.observation[:, -1:], 3, axis=1)
+    with pytest.raises(UserError, match=r"environment 0: the stack of a first step is not zeros"):
+        kind.replay().add(step._replace(observation=repeated), decision, next_step)
+
+
+def test_an_observation_that_is_no_stack_is_refused() -> None:
+    kind = Kind(num_envs=2)
+    step, decision, next_step = next(invent(kind, [["goes on"] * 2]))
+    shuffled = next_step.observation.copy()
+    shuffled[1] = shuffled[1, ::-1]
+    with pytest.raises(UserError, match=r"environment 1: the next stack is not this one with one frame shifted in"):
+        kind.replay().add(step, decision, next_step._replace(observation=shuffled))
+
+
+@pytest.mark.parametrize("frame_stack", [0, 3])
+def test_a_step_left_out_is_noticed(frame_stack: int) -> None:
+    kind = Kind(num_envs=1, frame_stack=frame_stack)
+    one, _, three = invent(kind, [["goes on"]] * 3)
+    replay = kind.replay()
+    replay.add(*one)
+    with pytest.raises(UserError, match="add every step, in order"):
+        replay.add(*three)
+
+
+def test_a_step_past_the_last_one_is_refused() -> None:
+    kind = Kind(num_envs=1)
+    one, two = invent(kind, [["goes on"]] * 2)
+    replay = kind.replay()
+    replay.add(one.step, one.decision, one.next_step._replace(last=np.array([True])))
+    with pytest.raises(UserError, match="not marked as first"):
+        replay.add(*two)
+
+
+@pytest.mark.parametrize("change", [lambda a: a.astype(np.float32), lambda a: a[:, 1:], lambda a: a[..., None]])
+def test_an_observation_of_another_dtype_or_shape_is_refused(change: Any) -> None:
+    kind = Kind()
+    step, decision, next_step = next(invent(kind, [["goes on"] * 2]))
+    with pytest.raises(UserError, match=r"the replay takes observations of uint8 \(3, 2, 4\), got"):
+        kind.replay().add(step, decision, next_step._replace(observation=change(next_step.observation)))
+
+
+def test_missing_legal_actions_are_noticed() -> None:
+    step, decision, next_step = next(invent(Kind(), [["goes on"] * 2]))
+    with pytest.raises(UserError, match="`has_legal` is wrong"):
+        Kind(has_legal=True).replay().add(step, decision, next_step)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_rows": 5}, "a replay of 10 frames is too small .* give it at least 12"),
+        ({"n_step": 0}, "n_step must be at least 1, got 0"),
+        ({"gamma": 1.5}, r"gamma must be from 0 to 1, got 1\.5"),
+        ({"frame_stack": -1}, "frame_stack must be from 0 to 255, got -1"),
+        ({"frame_dtype": object}, "frames of dtype object can't be stored"),
+    ],
+)
+def test_settings_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Kind()._replace(**changes).replay()
+
+
+def test_capacity_is_shared_among_the_environments() -> None:
+    replay = UniformReplay((), np.int64, capacity=100, num_envs=3, rng=np.random.default_rng(0))
+    assert replay.capacity == 99
+
+
+@pytest.mark.parametrize(
+    ("space", "frame_stack", "shape"),
+    [
+        (gym.spaces.Box(0, 255, (4, 84, 84), np.uint8), 4, (7, 4, 84, 84)),
+        (gym.spaces.Box(0, 255, (4, 84, 84), np.uint8), 0, (7, 4, 84, 84)),
+        (gym.spaces.Box(-1, 1, (5,), np.float32), 0, (7, 5)),
+        (gym.spaces.Discrete(9), 0, (7,)),
+        (gym.spaces.MultiDiscrete([3, 4]), 0, (7, 2)),
+    ],
+)
+def test_a_spec_says_what_is_remembered(space: gym.Space[Any], frame_stack: int, shape: tuple[int, ...]) -> None:
+    spec = EnvSpec("some/Env", space, gym.spaces.Discrete(NUM_ACTIONS), 2, frame_stack, has_legal=True)
+    replay = UniformReplay.from_spec(spec, capacity=40, rng=np.random.default_rng(0))
+    zeros = np.zeros((2, *(space.shape or ())), space.dtype)
+    legal = np.ones((2, NUM_ACTIONS), bool)
+    step = TimeStep(zeros, np.zeros(2), np.ones(2), np.ones(2, bool), np.zeros(2, bool), legal)
+    replay.add(step, Decision(np.zeros(2, np.int64)), step._replace(first=np.zeros(2, bool)))
+    batch = replay.sample(7)
+    assert batch.next_observation.shape == shape
+    assert batch.observation.dtype == space.dtype
+    assert batch.next_legal is not None
+    assert batch.next_legal.shape == (7, NUM_ACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (gym.spaces.Dict({"a": gym.spaces.Discrete(2)}), "which is not one array"),
+        (gym.spaces.Box(0, 255, (3, 8), np.uint8), "declares stacks of 4 frames, but observations"),
+    ],
+)
+def test_a_spec_that_does_not_fit_is_refused(space: gym.Space[Any], message: str) -> None:
+    spec = EnvSpec("some/Env", space, gym.spaces.Discrete(2), 1, frame_stack=4)
+    with pytest.raises(UserError, match=message):
+        UniformReplay.from_spec(spec, capacity=40, rng=np.random.default_rng(0))
+
+
+def test_logs_number_complete_rows_by_insertion_and_rows_never_change() -> None:
+    kind = Kind(num_envs=1, num_rows=10)
+    replay = kind.replay()
+    seen: dict[int, dict[str, bytes]] = {}
+    before = (0, 0)
+    for added in invent(kind, [["goes on"], ["goes on"], ["is given up"], ["is truncated"]] * 10):
+        replay.add(*added)
+        (log,) = replay.state_dict()["store"]["logs"]
+        assert isinstance(log, RowLog)
+        assert log.start >= before[0]
+        assert log.stop > before[1]
+        assert log.stop - log.start <= 9  # and the open row
+        before = (log.start, log.stop)
+        rows = log.read(log.start, log.stop)
+        for number in range(log.start, log.stop):
+            row = {name: array[number - log.start].tobytes() for name, array in rows.items()}
+            assert seen.setdefault(number, row) == row
+            assert {name: array[0].tobytes() for name, array in log.read(number, number + 1).items()} == row
+    assert before[1] == 59  # 40 steps and 20 last observations, the newest of which is still open
+
+
+def test_logs_are_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tengen.replay.storage._PIECE_BYTES", 100)
+    kind = Kind(num_envs=1, num_rows=40)
+    replay, restored = kind.replay(), kind.replay()
+    play(replay, kind, ["goes on"] * 60)
+    state = stored(replay.state_dict())
+    restored.load_state_dict(state)
+    assert 1 <= state["store"]["logs"][0].longest_read <= 4
+    np.testing.assert_array_equal(replay.sample(99).observation, restored.sample(99).observation)
+
+
+@pytest.mark.parametrize("frame_stack", [0, 3])
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_after_empty_logs_it_starts_empty_in_mid_game_and_goes_on_numbering(frame_stack: int, forgotten: bool) -> None:
+    kind = Kind(num_envs=2, frame_stack=frame_stack, n_step=2)
+    replay, restored = kind.replay(), kind.replay()
+    events = ["goes on"] * 30
+    for added in list(invent(kind, [[e] * 2 for e in events]))[:9]:
+        replay.add(*added)
+    state = stored(replay.state_dict())
+    for log in state["store"]["logs"]:
+        log.start = log.stop = 0 if forgotten else log.stop
+    restored.load_state_dict(state)
+    assert len(restored) == 0
+    again = kind.replay()
+    again.load_state_dict(stored(restored.state_dict()))
+    for now in (restored, again):
+        play(now, kind, events, skip=9)
+        expected = {a for a in range(18, 58) if a >= 2 * (30 - kind.num_rows + 1 + max(frame_stack - 1, 0))}
+        found = by_action(now)
+        assert set(found) == expected
+        reference = kind.replay()
+        play(reference, kind, events)
+        for action, transition in by_action(reference).items():
+            np.testing.assert_array_equal(transition.observation, found[action].observation)
+            np.testing.assert_array_equal(transition.next_observation, found[action].next_observation)
+        logs = now.state_dict()["store"]["logs"]
+        assert [log.stop for log in logs] == [30 + max(frame_stack - 1, 0)] * 2
+
+
+def test_a_game_joined_in_the_middle_is_remembered_with_whole_stacks() -> None:
+    kind = Kind(num_envs=1, frame_stack=4, num_rows=30)
+    replay, restored = kind.replay(), kind.replay()
+    play(replay, kind, ["goes on"] * 12)
+    play(restored, kind, ["goes on"] * 12, skip=5)
+    whole, joined = by_action(replay), by_action(restored)
+    assert set(joined) == set(range(5, 12))
+    for action, transition in joined.items():
+        np.testing.assert_array_equal(transition.observation, whole[action].observation)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"num_rows": 13}, {"num_envs": 3}, {"frame_stack": 2}, {"frame_dtype": np.int8}, {"has_legal": True}]
+)
+def test_contents_of_another_replay_are_refused(changes: dict[str, Any]) -> None:
+    kind = Kind()
+    replay = kind.replay()
+    play(replay, kind, ["goes on"] * 5)
+    with pytest.raises(UserError, match="the replay's contents are of"):
+        kind._replace(**changes).replay().load_state_dict(stored(replay.state_dict()))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda log: log.rows.pop("age"),
+        lambda log: log.rows.update(frame=log.rows["frame"][..., :1]),
+        lambda log: log.rows.update(reward=log.rows["reward"].astype(np.float64)),
+        lambda log: setattr(log, "stop", log.stop - 1),
+        lambda log: setattr(log, "start", log.stop - 12),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(damage: Any) -> None:
+    kind = Kind(num_envs=1)
+    replay = kind.replay()
+    play(replay, kind, ["goes on"] * 30)
+    state = stored(replay.state_dict())
+    damage(state["store"]["logs"][0])
+    with pytest.raises(UserError, match=r"the replay's (stored )?rows"):
+        kind.replay().load_state_dict(state)
