@@ -113,6 +113,7 @@ for step in range(100, 1001, 100):
     progress.write(step, {"charts/episodic_return": float(step), "charts/SPS": 50.0})
     if step == 500:
         progress.message("saved [step 500]")
+        print("half", flush=True)
 progress.close()
 print("result", "rich" in sys.modules)
 """
@@ -121,7 +122,7 @@ print("result", "rich" in sys.modules)
 def run_on_terminal(term: str) -> tuple[str, str]:
     """Return standard output, and what a terminal at standard error was sent."""
     ours, theirs = pty.openpty()
-    environment = {"PATH": os.environ["PATH"], "TERM": term, "COLUMNS": "120"}
+    environment = os.environ | {"TERM": term, "COLUMNS": "120"}
     process = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=theirs, env=environment)
     os.close(theirs)
     shown = b""
@@ -138,7 +139,7 @@ def run_on_terminal(term: str) -> tuple[str, str]:
 
 def test_on_a_terminal_it_is_a_bar_and_standard_output_stays_clean() -> None:
     out, shown = run_on_terminal("xterm-256color")
-    assert out == "result True\n"
+    assert out == "half\nresult True\n"
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     assert "━━━" in text
     assert "1000/1000" in text
@@ -149,6 +150,6 @@ def test_on_a_terminal_it_is_a_bar_and_standard_output_stays_clean() -> None:
 
 def test_a_dumb_terminal_gets_plain_lines_and_rich_is_not_imported() -> None:
     out, shown = run_on_terminal("dumb")
-    assert out == "result False\n"
+    assert out == "half\nresult False\n"
     assert shown.startswith("step 100/1,000 (10%) · 50 steps/s · return 100 · 0:18 left\r\n")
     assert "\x1b" not in shown

@@ -30,7 +30,7 @@ def write(folder: Path, steps: range, resume_step: int | None = None) -> None:
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Return what TensorBoard itself would show."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
     events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
     events.Reload()

@@ -28,8 +28,9 @@ class TensorBoardTracker:
 
     def __init__(self, run_folder: str | os.PathLike[str], resume_step: int | None = None) -> None:
         try:
-            from tensorboard.compat.proto import event_pb2, summary_pb2
-            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+            # TensorBoard ships no types.
+            from tensorboard.compat.proto import event_pb2, summary_pb2  # type: ignore[import-untyped]
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter  # type: ignore[import-untyped]
         except ImportError as error:
             raise UserError(
                 "--track tensorboard needs TensorBoard, which is not installed: pip install 'tengen[tensorboard]'"

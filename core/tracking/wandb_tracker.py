@@ -21,7 +21,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from tengen.config import TrackConfig
 from tengen.tracking.jsonl import METRICS_FILE, read_metrics
@@ -36,6 +36,8 @@ INIT_TIMEOUT = 15.0
 
 FINISH_TIMEOUT = 30.0
 """Seconds to wait for the last rows to be uploaded."""
+
+Mode: TypeAlias = Literal["online", "offline", "disabled"]
 
 _FLUSH_PERIOD = 1.0  # seconds of rows that a kill -9 may cost a local segment; wandb's default is 15
 
@@ -74,7 +76,7 @@ class WandbTracker:
         self._folder = Path(run_folder).absolute()
         self._message = message or _to_stderr
         self._id = _keep_id(self._folder, run_id)
-        self.mode = _mode(track)
+        self.mode: Mode = _mode(track)
         self._run = self._start(track, config, run_name or self._folder.name)
         self._run.define_metric(STEP_KEY, hidden=True)
         self._run.define_metric("*", step_metric=STEP_KEY)
@@ -97,7 +99,7 @@ class WandbTracker:
         index = max(self._row - 1, 0)
         if index < self._num_held - 1:
             return  # it arrived before the resume
-        kind = Path(path).suffix.lstrip(".").lower()
+        kind: Literal["gif", "mp4"] = "gif" if Path(path).suffix.lower() == ".gif" else "mp4"
         self._run.log({STEP_KEY: step, "eval/video": wandb.Video(os.fspath(path), format=kind)}, step=index)
 
     def close(self) -> None:
@@ -200,9 +202,11 @@ class WandbTracker:
                 segment.rename(segment.with_name("uploaded-" + segment.name))
 
 
-def _mode(track: TrackConfig) -> str:
-    asked = os.environ.get("WANDB_MODE", "")
-    return asked if track.mode == "online" and asked in ("offline", "disabled") else track.mode
+def _mode(track: TrackConfig) -> Mode:
+    asked = os.environ.get("WANDB_MODE")
+    if track.mode == "online" and asked in ("offline", "disabled"):
+        return "offline" if asked == "offline" else "disabled"
+    return track.mode
 
 
 def _check_key() -> None:
