@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -198,9 +199,9 @@ def _check_transition(
     reward, bootstrap, after = expected
     if batch.action[n] != action:
         raise _violation("action", f"{seen}: {batch.action[n]} instead of {action}")
-    if not np.isclose(batch.reward[n], reward, rtol=1e-5, atol=1e-5):
+    if not math.isclose(batch.reward[n], reward, rel_tol=1e-5, abs_tol=1e-5):
         raise _violation("reward", f"{seen}: {batch.reward[n]} instead of {reward}")
-    if not np.isclose(batch.bootstrap[n], bootstrap, rtol=1e-5, atol=1e-6):
+    if not math.isclose(batch.bootstrap[n], bootstrap, rel_tol=1e-5, abs_tol=1e-6):
         raise _violation("bootstrap", f"{seen}: {batch.bootstrap[n]} instead of {bootstrap}")
     if not same_array(batch.next_observation[n], after.observation[row]):
         got, wanted = batch.next_observation[n].ravel()[-4:], after.observation[row].ravel()[-4:]
@@ -242,9 +243,7 @@ class _History:
     states: dict[int, State] = field(default_factory=dict)
 
 
-def _feed(
-    replay: Replay[Transition], given: list[_Given], start: int, keep: set[int], *, peek: bool = False
-) -> _History:
+def _feed(replay: Replay[Transition], given: list[_Given], start: int = 0, keep: Container[int] = ()) -> _History:
     """Add `given` from `start` on, with a sample after each; keep states after those numbers of steps."""
     history = _History()
     for i in range(start, len(given)):
@@ -259,30 +258,28 @@ def _feed(
             if wrong:
                 raise _violation("state-leaves", wrong)
             history.states[i + 1] = freeze_state(state)
-        elif peek:
-            replay.state_dict()
         history.samples.append([None if a is None else a.copy() for a in replay.sample(4)] if len(replay) else [])
     return history
 
 
 def _check_histories(fresh: Callable[[], Replay[Transition]], given: list[_Given]) -> None:
     num_adds = len(given)
-    keep = {num_adds // 5, num_adds // 2, num_adds - 3}
     replay = fresh()
-    history = _feed(replay, given, 0, keep)
+    history = _feed(replay, given)
     end = frozen_state_of(replay)
-    _check_row_logs([*history.states.values(), end])
-    _compare(_feed(fresh(), given, 0, set()), history, "seeded", "a second time")
+    _compare(_feed(fresh(), given), history, "seeded", "a second time")
     peeked = fresh()
-    _compare(_feed(peeked, given, 0, set(), peek=True), history, "state-peek", "with states taken at each step")
-    _compare_states(frozen_state_of(peeked), end, "of which states were taken at each step")
-    for number, state in history.states.items():
+    peeks = _feed(peeked, given, keep={num_adds // 5, num_adds // 2, num_adds - 3})
+    _compare(peeks, history, "state-peek", "with states taken on the way")
+    _compare_states(frozen_state_of(peeked), end, "of which states were taken on the way")
+    _check_row_logs([*peeks.states.values(), end])
+    for number, state in peeks.states.items():
         restored = fresh()
         restored.load_state_dict(freeze_state(state))
         loaded = frozen_state_of(restored)
         first = [None if a is None else a.copy() for a in restored.sample(4)] if len(restored) else []
         _compare_samples(first, history.samples[number - 1], "state-restores", f"right after loading {number} steps")
-        rest = _feed(restored, given, number, set())
+        rest = _feed(restored, given, number)
         _compare(rest, history, "state-restores", f"having loaded the state of {number} steps", number)
         _compare_states(loaded, state, f"that has just loaded the state of {number} steps")
         _compare_states(frozen_state_of(restored), end, f"that loaded the state of {number} steps on the way")
