@@ -43,7 +43,7 @@ class Rows:
         }
 
 
-def make_state(step: int, seed: int = 0, capacity: int = 20) -> dict[str, State]:
+def make_state(step: int, seed: int = 0, capacity: int = 12) -> dict[str, State]:
     """The state of a small run after `step` steps, one row of replay each."""
     rng = np.random.default_rng([seed, step])
     return {

@@ -110,8 +110,7 @@ class CheckpointStore:
             self._tidy(step)
         except OSError as error:
             raise UserError(
-                f"could not clear old checkpoints in {self._folder}: {error.strerror or error}; "
-                f"the last checkpoint at step {step} is intact"
+                f"could not clear old checkpoints in {self._folder}: {error.strerror or error}; " + self._intact()
             ) from error
 
     def latest(self, resume: bool = True) -> Checkpoint | None:
@@ -308,12 +307,14 @@ class CheckpointStore:
         spare = [other for other in older if best is None or other != best.step]
         for other in spare[: max(0, len(spare) - self._keep)]:
             del manifests[other]
-        for other, folder in self._folders().items():
-            if other not in manifests:
-                self._remove_folder(folder)
-            elif other in older and manifests[other].resumable:
+        folders = self._folders()
+        # Oldest first, so that of a discarded timeline none but its last checkpoint is ever the newest.
+        for other in sorted(folders.keys() - manifests.keys()):
+            self._remove_folder(folders[other])
+        for other in older:
+            if other in manifests and manifests[other].resumable:
                 manifests[other] = manifests[other].retired()
-                files.replace(folder / NAME, manifests[other].to_bytes())
+                files.replace(folders[other] / NAME, manifests[other].to_bytes())
         self._damaged.clear()
         self._collect(manifests)
 
