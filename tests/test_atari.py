@@ -119,6 +119,7 @@ def test_evaluation_gives_the_games_own_score_and_whole_games(make_game: MakeGam
     lost_lives = 0
     for raw, clipped in zip(play(evaluated, 300), play(trained, 300), strict=True):
         assert raw.score is None
+        assert clipped.score is not None
         assert np.array_equal(raw.reward, clipped.score)
         assert raw.discount[0] == 1 - raw.last[0]
         lost_lives += clipped.discount[0] == 0
@@ -301,9 +302,11 @@ def area_resize(picture: Array, size: int) -> Array:
         edges = np.linspace(0, length, size + 1)
         cells = np.arange(length)
         covered = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
-        return np.clip(covered, 0, 1) * size / length
+        clipped: Array = np.clip(covered, 0, 1) * size / length
+        return clipped
 
-    return weights(picture.shape[0]) @ picture @ weights(picture.shape[1]).T
+    resized: Array = weights(picture.shape[0]) @ picture @ weights(picture.shape[1]).T
+    return resized
 
 
 def test_pictures_and_rewards_equal_those_of_a_single_ale_preprocessed_by_hand(make_game: MakeGame) -> None:
@@ -318,7 +321,8 @@ def test_pictures_and_rewards_equal_those_of_a_single_ale_preprocessed_by_hand(m
     while not step.last[0]:
         action = rng.integers(4, size=1)
         step = env.step(action)
-        frames, reward, over = [], 0.0, False
+        frames: list[Array] = []
+        reward, over = 0.0, False
         while len(frames) < 4 and not over:
             frame, frame_reward, over, _, info = alone.step(int(action[0]))
             frames.append(frame.astype(np.float64))
@@ -488,11 +492,17 @@ def test_all_rows_replay_at_once_and_end_together(make_game: MakeGame, monkeypat
     play(env, 420)
     num_actions = [sum(entry >= 0 for entry in trace) for trace in env._traces]
     assert len(set(num_actions)) > 1
-    calls = []
+    num_calls = 0
     step = other._env.step
-    monkeypatch.setattr(other._env, "step", lambda actions: calls.append(actions) or step(actions))
+
+    def counted(actions: Ints) -> Any:
+        nonlocal num_calls
+        num_calls += 1
+        return step(actions)
+
+    monkeypatch.setattr(other._env, "step", counted)
     other.load_state_dict(env.state_dict())
-    assert len(calls) == max(num_actions)
+    assert num_calls == max(num_actions)
 
 
 def test_an_environment_that_comes_out_otherwise_is_refused(make_game: MakeGame) -> None:
