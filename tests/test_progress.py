@@ -46,6 +46,17 @@ def test_a_line_shows_the_last_values_seen_and_the_remaining_time() -> None:
     progress.close()
 
 
+def test_what_passes_before_the_first_row_does_not_count_as_training() -> None:
+    stream, clock = io.StringIO(), Clock()
+    progress = Progress(100, stream=stream, clock=clock)
+    clock.now += 1_000.0
+    progress.write(20, {})
+    clock.now += 10.0
+    progress.write(40, {})
+    assert stream.getvalue() == "step 20/100 (20%)\nstep 40/100 (40%) · 2 steps/s · 0:30 left\n"
+    progress.close()
+
+
 def test_the_speed_that_the_run_measured_is_shown_if_it_did() -> None:
     stream = io.StringIO()
     progress = Progress(10_000, stream=stream, clock=Clock())

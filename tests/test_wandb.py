@@ -178,7 +178,7 @@ def test_an_offline_run_holds_the_rows_of_metrics_jsonl_and_says_how_to_sync_the
 
 
 def test_an_online_run_arrives_with_its_rows_config_names_and_x_axis(
-    train: Train, folder: Path, server: WandbStub
+    train: Train, folder: Path, server: WandbStub, tmp_path: Path
 ) -> None:
     done = train(0, 12, server=server, project="go", entity="me", group="g", name="n", tags=["a", "b"])
     (run,) = server.runs.values()
@@ -194,7 +194,7 @@ def test_an_online_run_arrives_with_its_rows_config_names_and_x_axis(
     assert run.exit_code == 0
     assert re.fullmatch(rf"W&B: {server.url}\S+\n", done.stderr)
     assert KEY not in done.stdout + done.stderr
-    assert all(KEY not in path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
+    assert all(KEY not in path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
     assert not [path for path in server.paths if "otel" in path]
 
 

@@ -38,10 +38,10 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total = total_steps
-        self._start = self._step = start_step
+        self._step = start_step
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
-        self._start_time = clock()
+        self._first: tuple[float, int] | None = None  # the time and step of the first row: getting there is no training
         self._shown_time: float | None = None
         self._shown_step: int | None = None
         self._values: dict[str, float] = {}
@@ -51,6 +51,8 @@ class Progress:
     def write(self, step: int, metrics: Metrics) -> None:
         """Move to a step and remember those of its metrics that are shown. `write(step, {})` only moves."""
         self._step = step
+        if self._first is None:
+            self._first = self._clock(), step
         for name in (*_SHOWN, _SPEED):
             if name in metrics:
                 self._values[name] = float(metrics[name])
@@ -71,16 +73,19 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        elif self._step not in (self._shown_step, self._start):
+        elif self._first is not None and self._step != self._shown_step:
             self._line()
         self._shown_step = self._step  # a second call shows nothing
 
     def _speed(self) -> float:
-        """Return steps/s: as measured by the run if it says so, else the mean since the start."""
+        """Return steps/s: as measured by the run if it says so, else the mean since the first row; 0 if unknown."""
         if _SPEED in self._values:
             return self._values[_SPEED]
-        seconds = self._clock() - self._start_time
-        return (self._step - self._start) / seconds if seconds > 0 else 0.0
+        if self._first is None:
+            return 0.0
+        time_then, step_then = self._first
+        seconds = self._clock() - time_then
+        return (self._step - step_then) / seconds if seconds > 0 else 0.0
 
     def _status(self) -> str:
         speed = self._speed()
