@@ -221,6 +221,11 @@ class AtariEnvironment:
         if row == 0:
             self._num_rendered = -1
 
+    @property
+    def render_fps(self) -> float:
+        """Pictures a second of a film at the console's pace; one picture is one step."""
+        return 60 / self.protocol.frame_skip
+
     def render(self) -> Array:
         """Return row 0's screen in colour, uint8 [210, 160, 3]. A twin plays along from when this is first called."""
         assert self._current is not None, "reset the environment first"

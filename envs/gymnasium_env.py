@@ -113,6 +113,11 @@ class GymnasiumEnvironment:
             self._reset_row(row, self._draw_seed(row) if seeds is None else int(seeds[row]))
         return self._rows.copy_out()
 
+    @property
+    def render_fps(self) -> float:
+        """Pictures a second of a film at the pace that the environment asks for; one picture is one step."""
+        return float(self._envs[0].metadata.get("render_fps") or 30)
+
     def render(self) -> Array:
         """Return a picture of row 0, uint8 [H, W, 3].
 
