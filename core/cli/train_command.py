@@ -86,8 +86,6 @@ def _start(arguments: Sequence[str], command_line: Sequence[str]) -> int:
     settings["device"] = resolve_device(settings["device"])
     settings["threads"] = resolve_threads(settings["threads"])
     config = make_run_config(agent, settings)
-    if preset is not None:
-        print(f"preset {preset.name} ({preset.source}); --preset none leaves it out", file=sys.stderr)
 
     from tengen.run import train
 

@@ -51,7 +51,10 @@ def train(config: RunConfig, folder: Path, *, command: Sequence[str] = ()) -> Ru
         env, agent, config = _assemble(config, stack)
         run = create_run(folder, config)
         stack.enter_context(RunLock(folder / "lock"))
-        return _Session(run, env, agent, command).go()
+        session = _Session(run, env, agent, command)
+        preset = f" with the preset {config.preset} (--preset none leaves it out)" if config.preset else ""
+        session.progress.message(f"training {config.agent} on {config.env.id}{preset}, run folder {folder}")
+        return session.go()
 
 
 def resume(
