@@ -16,6 +16,8 @@ from typing import Any
 
 from tengen.errors import UserError, did_you_mean
 
+__all__ = ["Preset", "find_preset", "get_preset", "presets"]
+
 
 @dataclass(frozen=True)
 class Preset:

@@ -272,10 +272,12 @@ def test_lint_refuses(rule: str, source: str) -> None:
     sorted(str(path.relative_to(ROOT)) for path in [*SOURCES.values(), *ROOT.glob("benchmarks/**/*.py")]),
 )
 def test_every_lint_exception_has_its_reason_beside_it(path: str) -> None:
-    for line in (ROOT / path).read_text("utf-8").splitlines():
+    lines = (ROOT / path).read_text("utf-8").splitlines()
+    for number, line in enumerate(lines):
         if match := re.search(r"#\s*(noqa|type: ignore|pragma: no cover)\b(.*)", line):
             rest = re.sub(r"^\s*(\[[\w, -]+\]|:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)?", "", match[2])
-            assert re.search(r"\w", rest), f"{path}: no reason in {line.strip()!r}"
+            above = [before for before in lines[max(number - 2, 0) : number] if re.match(r"\s*# \w", before)]
+            assert above or re.search(r"\w", rest), f"{path}: no reason for {line.strip()!r}"
 
 
 def test_no_tracked_file_names_a_machine() -> None:

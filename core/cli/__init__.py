@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+__all__ = ["main"]
+
 _COMMANDS = {
     "train": "train an agent, or go on with a run",
     "evaluate": "play whole episodes with what a run has learnt, and report the returns",
