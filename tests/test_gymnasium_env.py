@@ -71,6 +71,8 @@ class Irreproducible(Scripted):
             reward = float(self.number)
         if self.quirk == "end":
             terminated = self.buffer[1] >= 2 and self.number % 2 == 0
+        if self.quirk == "sooner":
+            terminated, observation = self.buffer[1] >= (2 if self.number % 2 == 0 else 4), np.zeros(2)
         return observation, reward, terminated, truncated, info
 
 
@@ -316,7 +318,7 @@ def test_taking_a_state_changes_nothing() -> None:
         assert_same(env.reset_done(), twin.reset_done())
 
 
-@pytest.mark.parametrize("quirk", ["observation", "reward", "end"])
+@pytest.mark.parametrize("quirk", ["observation", "reward", "end", "sooner"])
 def test_an_irreproducible_environment_is_detected_at_load(quirk: str) -> None:
     env_id = "tengen_test/Irreproducible-v0"
     Irreproducible.instances = 0
@@ -348,6 +350,10 @@ def test_the_state_of_another_environment_is_refused() -> None:
     for other in (make("CartPole-v1", 3), make("Acrobot-v1", 2), make("FrozenLake-v1", 2)):
         with pytest.raises(UserError, match="saved environment is another"):
             other.load_state_dict(env.state_dict())
+    state = as_saved(env.state_dict())
+    state["step"]["observation"] = state["step"]["observation"].astype(np.float64)
+    with pytest.raises(UserError, match=r"'observation' is float64 \(2, 4\), expected float32"):
+        make("CartPole-v1", 2).load_state_dict(state)
 
 
 def test_masks_become_legal_actions() -> None:

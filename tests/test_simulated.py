@@ -27,13 +27,15 @@ class DiceGame:
 
     def __init__(self, deterministic: bool | None = None) -> None:
         self.calls: list[int] = []
+        self.no_rolls = np.zeros((99, 2), np.int8)  # read-only: an environment that writes to it fails
+        self.no_rolls.flags.writeable = False
         if deterministic is not None:
             self.deterministic = deterministic
 
     def init(self, rng: np.random.Generator, batch_size: int) -> Dice:
         return Dice(
             rng.integers(3, size=batch_size),
-            (np.zeros((batch_size, 2), np.int8), np.zeros(batch_size, np.int64)),
+            (self.no_rolls[:batch_size], np.zeros(batch_size, np.int64)),
         )
 
     def observe(self, states: Dice) -> Array:
@@ -213,6 +215,17 @@ def test_a_loaded_state_is_not_written_to() -> None:
     restored.load_state_dict(saved)
     play(restored, 0, 30)
     assert json.dumps(saved, default=np.ndarray.tolist) == before
+
+
+def test_a_loaded_state_is_no_longer_needed() -> None:
+    env, restored = make(), make()
+    env.reset(0)
+    saved = as_saved(env.state_dict())
+    restored.load_state_dict(saved)
+    for array in [*saved["states"], saved["lengths"], *saved["step"].values()]:
+        array[...] = 1
+    assert_same(env.reset_done(), restored.reset_done())
+    assert_same(env.step(np.zeros(3, np.int64)), restored.step(np.zeros(3, np.int64)))
 
 
 def test_the_state_of_another_environment_is_refused() -> None:

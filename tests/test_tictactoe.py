@@ -110,6 +110,7 @@ def test_a_move_is_rewarded_to_the_side_that_made_it(drawing: str, action: int, 
     before = board(drawing)
     after, rewards, discounts = TicTacToe().step(before, np.array([action]), RNG)
     assert (rewards[0], discounts[0]) == (reward, discount)
+    np.testing.assert_array_equal(before, board(drawing))  # what was given is left alone
     turned = -before
     turned[0, action] = -1
     np.testing.assert_array_equal(after, turned)  # seen by the other side
@@ -117,9 +118,10 @@ def test_a_move_is_rewarded_to_the_side_that_made_it(drawing: str, action: int, 
 
 def test_a_finished_game_stays_as_it_is() -> None:
     won = board("xxx oo. ...")
-    after, reward, discount = TicTacToe().step(won, np.array([0]), RNG)
-    np.testing.assert_array_equal(after, won)
-    assert (reward[0], discount[0]) == (0.0, 0.0)
+    for action in (0, 5):  # a taken square, and one that would complete a line
+        after, reward, discount = TicTacToe().step(won, np.array([action]), RNG)
+        np.testing.assert_array_equal(after, won)
+        assert (reward[0], discount[0]) == (0.0, 0.0)
 
 
 def test_a_taken_square_is_our_own_mistake() -> None:
