@@ -65,7 +65,7 @@ def advantage(window: Window, value: Array, t: int, b: int, gamma: float, lambda
 
 
 def each(window: Window) -> list[tuple[int, int]]:
-    return list(np.ndindex(*window.reward.shape))  # type: ignore[arg-type]  # two indices
+    return list(np.ndindex(*window.reward.shape))
 
 
 unit = st.sampled_from([0.0, 0.3, 0.9, 1.0])
@@ -144,9 +144,13 @@ def test_inputs_are_left_as_they_are() -> None:
         np.testing.assert_array_equal(array, copied)
 
 
+def zeros(*shape: int) -> Window:
+    return Window(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.bool_))
+
+
 @pytest.mark.parametrize("name", ["discount", "next_value", "last"])
 def test_arrays_of_another_shape_are_refused(name: str) -> None:
-    window = Window(*(np.zeros((3, 2)) for _ in range(4)))._replace(**{name: np.zeros((3, 1))})
+    window = Window(**{**zeros(3, 2)._asdict(), name: np.zeros((3, 1))})
     message = rf"{name} has the shape \(3, 1\), expected \(3, 2\)"
     with pytest.raises(ValueError, match=message):
         n_step_returns(*window, n=1, gamma=0.9)
@@ -157,19 +161,19 @@ def test_arrays_of_another_shape_are_refused(name: str) -> None:
 
 
 def test_values_of_another_shape_are_refused() -> None:
-    window = Window(*(np.zeros((3, 2)) for _ in range(4)))
+    window = zeros(3, 2)
     with pytest.raises(ValueError, match=r"value has the shape \(2,\), expected \(3, 2\)"):
         generalized_advantages(*window[:2], np.zeros(2), *window[2:], gamma=0.9, lambda_=0.9)
 
 
 def test_arrays_without_a_batch_are_refused() -> None:
-    window = Window(*(np.zeros(3) for _ in range(4)))
+    window = zeros(3)
     with pytest.raises(ValueError, match=r"rewards must be \[T, B\], got the shape \(3,\)"):
         n_step_returns(*window, n=1, gamma=0.9)
 
 
 def test_numbers_out_of_range_are_refused() -> None:
-    window = Window(*(np.zeros((3, 2)) for _ in range(4)))
+    window = zeros(3, 2)
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         n_step_returns(*window, n=0, gamma=0.9)
     with pytest.raises(ValueError, match=r"gamma must be from 0 to 1, got 1\.1"):
