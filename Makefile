@@ -19,7 +19,7 @@ INSTALLED := build/.installed-$(firstword $(shell echo '$(FILES)' | cksum))
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint format bench clean
+.PHONY: help install train test lint lint-style lint-types lint-imports format bench clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -52,12 +52,18 @@ train: $(INSTALLED) ## train DQN on CartPole-v1 and evaluate it; fails below a m
 test: $(DEV) ## run the tests, without those that take minutes
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow" $(PYTEST_ARGS)
 
-lint: $(DEV) ## check style, format, types and the direction of imports
+lint: lint-style lint-types lint-imports ## check style, format, types and the direction of imports
+
+lint-style: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint-types: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/mypy train.py $(wildcard tests/*.py) $(wildcard benchmarks/*.py)
-	$(BIN)/lint-imports
+
+lint-imports: $(DEV)
+	$(BIN)/lint-imports --no-logo
 
 format: $(DEV) ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix-only .
