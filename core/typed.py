@@ -183,8 +183,8 @@ def describe(kind: Any) -> str:
         return " or ".join(describe(part) for part in parts)
     if origin in (tuple, list):
         if origin is tuple and parts[-1] is not Ellipsis:
-            return f"an array of {len(parts)} values ({', '.join(describe(part) for part in parts)})"
-        return f"an array, each of it {describe(parts[0])}"
+            return f"a list of {len(parts)} values ({', '.join(describe(part) for part in parts)})"
+        return f"a list, each item {describe(parts[0])}"
     if (origin or kind) is dict or dataclasses.is_dataclass(kind):
         return "a table"
     return _NAMES.get(kind, getattr(kind, "__name__", str(kind)))

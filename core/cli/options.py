@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from tengen.errors import UserError, did_you_mean
@@ -66,7 +69,7 @@ class Parsed:
 def peek(arguments: Sequence[str], name: str) -> str | None:
     """Return the text that an option was given, before options are known; the last one counts."""
     found = None
-    for token, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for token, following in pairwise([*arguments, ""]):
         option, equals, text = token.partition("=")
         if option.replace("_", "-") == f"--{name}":
             found = text if equals else following
@@ -166,7 +169,8 @@ def _typed(option: Option, texts: list[str]) -> Any:
     import tyro
 
     try:
-        return tyro.cli(option.kind, args=texts, add_help=False, console_outputs=False)
+        with contextlib.redirect_stderr(io.StringIO()):
+            return tyro.cli(option.kind, args=texts, add_help=False)
     except SystemExit:
         raise UserError(f"{option.shown} must be {describe(option.kind)}, got {given!r}") from None
 

@@ -60,32 +60,28 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _start(arguments: Sequence[str], command_line: Sequence[str]) -> int:
-    config_file = peek(arguments, "config")
-    file = {} if config_file is None else read_settings_file(Path(config_file))
+    path = peek(arguments, "config")
+    file = {} if path is None else read_settings_file(Path(path))
     agent = _agent_name(arguments, file)
     if agent is None:  # help was asked for, of no agent in particular
         parse(_command(None), [*_SPECIAL, *_run_options(default_settings("random"), None)], ["--help"])
         return 0
-    if arguments and arguments[0] == agent:
-        arguments = arguments[1:]
-    base = {**default_settings(agent), "device": "auto"}
+    file = check_settings(agent, file, str(path))
     env_id = peek(arguments, "env") or file.get("env", {}).get("id")
-    chosen = peek(arguments, "preset") or file.pop("preset", None)
-    preset = _preset(agent, env_id, chosen)
-    settings = _without_env(base)
-    if preset is not None:
-        where = f"the preset {preset.name}"
-        settings = lay_over(agent, settings, check_settings(agent, from_short_names(preset.settings, where), where))
-    settings = lay_over(agent, settings, check_settings(agent, file, str(config_file)))
+    preset = _preset(agent, env_id, peek(arguments, "preset") or file.get("preset"))
+    settings = _without_env({**default_settings(agent), "device": "auto"})
+    for layer in (_preset_settings(agent, preset), file):
+        settings = lay_over(agent, settings, layer)
     settings["preset"] = None if preset is None else preset.name
-    parsed = parse(_command(agent), [*_SPECIAL, *_run_options(settings, agent)], arguments)
+    options = [*_SPECIAL, *_run_options(settings, agent)]
+    parsed = parse(_command(agent), options, arguments[1:] if arguments[:1] == [agent] else arguments)
     if parsed is None:
         return 0
     settings = lay_over(agent, settings, _settings_of(parsed, settings, agent))
     settings["preset"] = None if preset is None else preset.name
-    settings["device"] = resolve_device(settings["device"])
     settings["threads"] = resolve_threads(settings["threads"])
     config = make_run_config(agent, settings)
+    config = dataclasses.replace(config, device=resolve_device(config.device))
 
     from tengen.run import train
 
@@ -95,7 +91,10 @@ def _start(arguments: Sequence[str], command_line: Sequence[str]) -> int:
 def _resume(arguments: Sequence[str], command_line: Sequence[str]) -> int:
     from tengen.run import open_run, resume
 
-    folder = Path(peek(arguments, "resume") or "")
+    text = peek(arguments, "resume")
+    if not text or text.startswith("--"):
+        raise UserError("--resume needs a value: the run's folder")
+    folder = Path(text)
     config = open_run(folder).config
     if not arguments[0].startswith("-"):
         raise UserError(f"a run goes on with its own agent, {config.agent}: leave {arguments[0]!r} out")
@@ -109,6 +108,8 @@ def _resume(arguments: Sequence[str], command_line: Sequence[str]) -> int:
                 "or start a new run"
             )
     given = _settings_of(parsed, to_values(config), config.agent)
+    if given["steps"] < 1:
+        raise UserError(f"--steps must be at least 1, got {given['steps']}")
     tracks = any(name.partition(".")[0] == "track" for name in parsed.given)
     return _report(
         resume(
@@ -145,6 +146,13 @@ def _preset(agent: str, env_id: str | None, chosen: str | None) -> Preset | None
     if preset.agent != agent:
         raise UserError(f"the preset {preset.name} is for {preset.agent}, not for {agent}: choose another, or none")
     return preset
+
+
+def _preset_settings(agent: str, preset: Preset | None) -> dict[str, Any]:
+    if preset is None:
+        return {}
+    where = f"the preset {preset.name}"
+    return check_settings(agent, from_short_names(preset.settings, where), where)
 
 
 def _command(agent: str | None) -> Command:

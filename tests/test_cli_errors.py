@@ -1,0 +1,251 @@
+"""Whatever a user gets wrong: one line on standard error that says what and what to do, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tengen.cli import main
+
+TRAIN = "train random --env CartPole-v1 --device cpu --steps 20"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "mine"
+    assert main([*TRAIN.split(), "--run-dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "mine"))
+
+
+Check = Callable[..., None]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+
+    def check(command: str | list[str], *fragments: str) -> None:
+        code = main(command.split() if isinstance(command, str) else command)
+        out, err = capsys.readouterr()
+        assert err.startswith("tengen: error: "), err
+        assert err.count("\n") == 1, err
+        assert out == ""
+        assert code == 2
+        for fragment in fragments:
+            assert fragment in err
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("command", "fragments"),
+    [
+        ("trian dqn", ["'trian'", "Did you mean 'train'?"]),
+        ("--hepl", ["'--hepl'", "tengen --help"]),
+        ("train", ["say which agent", "dqn, random", "--resume RUN"]),
+        ("train --env CartPole-v1 dqn", ["say which agent", "first of all"]),
+        ("train dqnn --env CartPole-v1", ["'dqnn'", "Did you mean 'dqn'?"]),
+        ("train dqn", ["--env is missing", "tengen train dqn --env CartPole-v1"]),
+        ("train dqn CartPole-v1", ["unexpected argument 'CartPole-v1'", "tengen train dqn --help"]),
+        (f"{TRAIN} --env CartPoel-v1", ["'CartPoel-v1'", "Did you mean 'CartPole-v1'?", "tengen list envs"]),
+        (f"{TRAIN} --env ALE/Brakeout-v5", ["'ALE/Brakeout-v5'", "Did you mean 'ALE/Breakout-v5'?"]),
+        (f"{TRAIN} --env Taxi-v3", ["'Taxi-v3'", "Taxi-v4"]),
+        (f"{TRAIN} --env no_such_module:Env-v0", ["'no_such_module'", "can't be imported"]),
+        (f"{TRAIN} --steps many", ["--steps must be a whole number", "'many'"]),
+        (f"{TRAIN} --steps 1.5", ["--steps must be a whole number", "'1.5'"]),
+        (f"{TRAIN} --steps", ["--steps needs a value", "a whole number"]),
+        (f"{TRAIN} --steps -5", ["--steps must be at least 1", "-5"]),
+        (f"{TRAIN} --seed -1", ["--seed must not be negative", "-1"]),
+        (f"{TRAIN} --num-envs 0", ["number of environments must be at least 1", "0"]),
+        (f"{TRAIN} --checkpoint-period -1", ["--checkpoint-period must not be negative", "-1"]),
+        (f"{TRAIN} --threads -2", ["--threads must be at least 1", "-2"]),
+        (f"{TRAIN} --step 5", ["there is no option --step.", "Did you mean '--steps'?"]),
+        (f"{TRAIN} -s 5", ["there is no option -s.", "tengen train random --help"]),
+        (f"{TRAIN} --device gpu", ["--device must be auto, cpu, cuda or cuda:N", "'gpu'"]),
+        (f"{TRAIN} --device cpu:1", ["--device must be auto, cpu, cuda or cuda:N", "'cpu:1'"]),
+        (f"{TRAIN} --device cuda:99", ["cuda:99", "--device auto or cpu"]),
+        (f"{TRAIN} --track wanbd", ["--track must be 'none', 'wandb' or 'tensorboard'", "'wanbd'"]),
+        (f"{TRAIN} --track.video maybe", ["unexpected argument 'maybe'"]),
+        (f"{TRAIN} --track.video=maybe", ["--track.video must be true or false", "'maybe'"]),
+        (f"{TRAIN} --env.kwargs difficulty", ["--env.kwargs must be a table", "'difficulty'"]),
+        (f"{TRAIN} --env.kwargs {{colour=1}}", ["CartPole-v1", "colour=1"]),
+        (f"{TRAIN} --protocol nature2015", ["CartPole-v1", "'nature2015'", "leave --protocol out"]),
+        (f"{TRAIN} --env ALE/Pong-v5 --protocol nature", ["'nature'", "Did you mean 'nature2015'?"]),
+        (f"{TRAIN} --preset dqn-cartpol", ["'dqn-cartpol'", "Did you mean 'dqn-cartpole'?"]),
+        (f"{TRAIN} --preset dqn-cartpole", ["dqn-cartpole", "is for dqn, not for random"]),
+        (f"{TRAIN} --config nowhere.toml", ["nowhere.toml", "can't be read"]),
+        (f"{TRAIN} --agent.gamma 0.5", ["there is no option --agent.gamma"]),
+        ("train dqn --env CartPole-v1 --agent.gama 0.5", ["--agent.gama.", "Did you mean '--agent.gamma'?"]),
+        ("train dqn --env CartPole-v1 --agent.gamma 1.5", ["agent.gamma must be between 0 and 1", "1.5"]),
+        ("train dqn --env CartPole-v1 --agent.hidden 64,x", ["--agent.hidden must be a list", "'64,x'"]),
+        (
+            "train dqn --env CartPole-v1 --agent.optimizer sgd",
+            ["--agent.optimizer must be 'adam' or 'rmsprop'", "'sgd'"],
+        ),
+        ("train dqn --env Pendulum-v1 --device cpu", ["Pendulum-v1", "Box(", "discrete", "Agents that could"]),
+        ("train --resume nowhere", ["nowhere is not a run", "config.json"]),
+        ("train --resume", ["--resume needs a value"]),
+        ("train --resume --steps 5", ["--resume needs a value"]),
+        ("evaluate nowhere", ["nowhere is not a run"]),
+        ("evaluate", ["RUN is missing", "tengen evaluate runs/mine"]),
+        ("evaluate nowhere --episodes 0", ["--episodes must be at least 1"]),
+        ("evaluate nowhere --epsilon 2", ["--epsilon must be between 0 and 1"]),
+        ("evaluate nowhere --seed -1", ["--seed must not be negative"]),
+        ("checkpoint nowhere", ["nowhere is not a run"]),
+        ("play nowhere", ["nowhere is not a run"]),
+        ("list agent", ["KIND must be 'agents', 'envs'", "'agent'"]),
+        ("list", ["KIND is missing", "tengen list agents"]),
+    ],
+)
+def test_bad_input_gets_one_line_that_says_what_to_do(command: str, fragments: list[str], refused: Check) -> None:
+    refused(command, *fragments)
+    assert not Path("runs").exists(), "a run was begun"
+
+
+@pytest.mark.parametrize(
+    ("text", "fragments"),
+    [
+        ("steps = = 3", ["mine.toml", "not TOML", "line 1"]),
+        ("stepps = 3", ["mine.toml", "'stepps'", "Did you mean 'steps'?"]),
+        ("steps = '3'", ["mine.toml", "steps must be a whole number", "'3'"]),
+        ("steps = true", ["mine.toml", "steps must be a whole number", "true"]),
+        ("steps = -3", ["--steps must be at least 1", "-3"]),
+        ("env = 3", ["mine.toml", "env.id must be a text", "3"]),
+        ("env = 'CartPole-v1'\n[track]\nto = 'wanbd'", ["mine.toml", "track.to must be", "'wanbd'"]),
+        ("[env]\nidd = 'CartPole-v1'", ["mine.toml", "'env.idd'", "Did you mean 'id'?"]),
+        ("[agent]\ngama = 0.5", ["mine.toml", "'agent.gama'", "Did you mean 'gamma'?"]),
+        ("[agent]\ngamma = 'high'", ["mine.toml", "agent.gamma must be a number", "'high'"]),
+        ("[agent]\nhidden = [64, 'x']", ["mine.toml", "agent.hidden must be a list", "[64, 'x']"]),
+        ("num_envs = 2\n[env]\nnum_envs = 3", ["mine.toml", "env.num_envs is given twice"]),
+        ("preset = 3", ["mine.toml", "preset must be"]),
+        ("[agent_config]\ngamma = 0.5", ["mine.toml", "'agent_config'", "Did you mean 'agent'?"]),
+    ],
+)
+def test_a_bad_settings_file_is_named(text: str, fragments: list[str], refused: Check) -> None:
+    Path("mine.toml").write_text(text)
+    refused("train dqn --env CartPole-v1 --device cpu --config mine.toml", *fragments)
+
+
+def test_a_settings_file_in_another_encoding_is_refused(refused: Check) -> None:
+    Path("mine.toml").write_bytes(b"steps = '\xff'")
+    refused(f"{TRAIN} --config mine.toml", "mine.toml", "not TOML")
+
+
+def test_the_folder_of_another_run_is_refused(run: Path, refused: Check) -> None:
+    refused(f"{TRAIN} --run-dir {run}", str(run), "another run", f"--resume {run}")
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path: Path, refused: Check) -> None:
+    (tmp_path / "thesis.tex").write_text("!")
+    refused(f"{TRAIN} --run-dir {tmp_path}", str(tmp_path), "other files", "choose another --run-dir")
+    assert (tmp_path / "thesis.tex").read_text() == "!"
+
+
+def test_a_folder_that_can_not_be_written_is_refused(tmp_path: Path, refused: Check) -> None:
+    (tmp_path / "file").write_text("")  # permissions would not stop root
+    refused(f"{TRAIN} --run-dir {tmp_path}/file/run", "file/run", "can't be written", "--run-dir")
+
+
+def test_a_run_without_a_checkpoint_is_refused(run: Path, refused: Check) -> None:
+    shutil.rmtree(run / "checkpoints")
+    for command in ("evaluate", "checkpoint", "play"):
+        refused(f"{command} {run}", "no checkpoint yet", f"tengen train --resume {run}")
+
+
+@pytest.mark.parametrize(
+    ("damage", "fragments"),
+    [
+        (lambda text: text[: len(text) // 2], ["can't be read"]),
+        (lambda text: "[]", ["not a run's settings"]),
+        (lambda text: json.dumps({**json.loads(text), "format": 99}), ["format"]),
+        (lambda text: json.dumps({**json.loads(text), "agent": "nobody"}), ["'nobody'"]),
+        (lambda text: json.dumps({**json.loads(text), "agent": 3}), ["agent must be a text", "3"]),
+        (lambda text: json.dumps({**json.loads(text), "steps": "x"}), ["steps must be a whole number"]),
+        (lambda text: json.dumps({**json.loads(text), "steps": -1}), ["at least 1"]),
+        (lambda text: json.dumps({**json.loads(text), "colour": 1}), ["no setting 'colour'"]),
+        (lambda text: json.dumps({**json.loads(text), "env": None}), ["env must be a table"]),
+        (lambda text: text.replace('"agent"', '"agint"'), ["'agent' is missing"]),
+    ],
+)
+def test_damaged_settings_of_a_run_are_refused(
+    damage: Callable[[str], str], fragments: list[str], run: Path, refused: Check
+) -> None:
+    path = run / "config.json"
+    path.write_text(damage(path.read_text()))
+    for command in (f"evaluate {run}", f"checkpoint {run}", f"train --resume {run}"):
+        refused(command, "config.json", *fragments)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "fragment"),
+    [("7", "step 7"), ("newest", "latest, best or"), ("-3", "latest, best or"), ("best", "best")],
+)
+def test_an_unknown_checkpoint_is_refused(checkpoint: str, fragment: str, run: Path, refused: Check) -> None:
+    refused(f"evaluate {run} --checkpoint {checkpoint}", fragment)
+
+
+@pytest.mark.parametrize(
+    ("options", "fragments"),
+    [
+        ("--seed 3", ["--seed can't change", "--steps, --device and --track*"]),
+        ("--env Acrobot-v1", ["--env can't change"]),
+        ("--num-envs 2", ["--num-envs can't change"]),
+        ("--preset none", ["--preset can't change"]),
+        ("--run-dir elsewhere", ["--run-dir can't change"]),
+        ("--steps 10", ["is at step 20 already", "--steps must be larger"]),
+        ("--steps 0", ["--steps must be at least 1"]),
+        ("--colour red", ["there is no option --colour"]),
+        ("random", ["unexpected argument 'random'"]),
+    ],
+)
+def test_what_can_not_change_when_a_run_goes_on_is_refused(
+    options: str, fragments: list[str], run: Path, refused: Check
+) -> None:
+    refused(f"train --resume {run} {options}", *fragments)
+
+
+def test_another_agent_is_refused_when_a_run_goes_on(run: Path, refused: Check) -> None:
+    refused(f"train dqn --resume {run}", "its own agent, random", "leave 'dqn' out")
+
+
+def test_a_missing_extra_is_named(refused: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "Box2D", None)  # as if it were not installed
+    refused("train dqn --env LunarLander-v3 --device cpu", "LunarLander-v3", "pip install tengen[box2d]")
+
+
+def test_an_environment_without_masks_is_refused_at_its_first_reset(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main([*TRAIN.split(), "--env.action-mask", "--run-dir", str(tmp_path / "run")]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("tengen: error: CartPole-v1 gives no info['action_mask']")
+
+
+def test_a_film_in_another_format_is_refused(run: Path, refused: Check) -> None:
+    refused(f"play {run} --out film.avi", ".gif or .mp4", "'film.avi'")
+
+
+def test_a_film_into_a_missing_folder_is_refused(run: Path, refused: Check) -> None:
+    refused(f"play {run} --out nowhere/film.gif", "nowhere/film.gif", "make it first")
+
+
+@pytest.mark.parametrize("command", ["train dqn --env CartPole-v1 --steps x", "evaluate nowhere"])
+def test_a_process_ends_with_code_2_and_no_traceback(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tengen.cli", *command.split()], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("tengen: error: ")
+    assert done.stderr.count("\n") == 1
