@@ -59,11 +59,11 @@ lint-style: $(DEV)
 	$(BIN)/ruff format --check .
 
 lint-types: $(DEV)
-	$(BIN)/mypy
-	$(BIN)/mypy train.py $(wildcard tests/*.py) $(wildcard benchmarks/*.py)
+	$(BIN)/python -m mypy
+	$(BIN)/python -m mypy train.py $(wildcard tests/*.py) $(wildcard benchmarks/*.py)
 
 lint-imports: $(DEV)
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/python $(BIN)/lint-imports --no-logo # it has no -m, and its first line is wrong in a moved checkout
 
 format: $(DEV) ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix-only .
