@@ -194,6 +194,8 @@ class FrameStore:
         slots = self._rings.head % self.num_rows
         envs = np.arange(self.num_envs)
         open_rows = {name: getattr(self._typed, name)[envs, slots] for name in self._row_fields}
+        for array in open_rows.values():
+            array[self._rings.head < self._rings.base] = 0  # there is no open row
         return {
             "layout": self._layout(),
             "logs": [RingLog(self._typed, e, self._row_fields) for e in range(self.num_envs)],

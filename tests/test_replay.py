@@ -266,6 +266,9 @@ def test_a_replay_goes_on_from_a_state_bit_for_bit(drawn: tuple[Kind, list[list[
         straight.add(*one)
         if len(straight):
             straight.sample(2)
+    if data.draw(st.booleans()):
+        for one in invent(kind, events[::-1] * 2):  # what it held before is forgotten
+            restored.add(*one)
     restored.load_state_dict(stored(straight.state_dict()))
     for later in [None, *added[when:]]:
         if later is not None:
@@ -604,6 +607,8 @@ def test_logs_number_complete_rows_by_insertion_and_rows_never_change() -> None:
         assert log.stop - log.start <= 9  # and the open row
         before = (log.start, log.stop)
         rows = log.read(log.start, log.stop)
+        for name, unused in (("action", 0), ("reward", 0), ("discount", 1)):
+            assert (rows[name][rows["final"]] == unused).all()  # nothing of the row that lay there before
         for number in range(log.start, log.stop):
             row = {name: array[number - log.start].tobytes() for name, array in rows.items()}
             assert seen.setdefault(number, row) == row
