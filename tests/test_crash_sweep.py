@@ -18,6 +18,9 @@ from tengen.checkpoint import digest_state, files
 from tengen.checkpoint.manifest import CHUNK_NAME
 from tengen.errors import UserError
 
+# From Python 3.12 on, a fork warns where another test has left threads; the children here only write files.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
 Hook = Callable[[str, Path], None]
 Action = Callable[[Path], None]
 

@@ -160,6 +160,8 @@ class ChunkWriter:
             beside = files.temporary(path)
             self.created.append(beside)
             files.write_new(beside, data)
+            if path.is_dir():
+                files.remove_tree(path)
             if not path.exists():
                 self.created.append(path)
             files.rename(beside, path)

@@ -148,14 +148,16 @@ def _read(path: Path, complaint: Callable[[int], str | None]) -> bytes:
     except OSError as error:
         reason = {errno.ENOENT: "is missing", errno.ELOOP: "is a link"}.get(error.errno or 0)
         raise DamagedCheckpointError(f"{path} {reason or f'cannot be read: {error.strerror}'}") from error
-    with open(handle, "rb") as file:
+    try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise DamagedCheckpointError(f"{path} is not a plain file")
         wrong = complaint(status.st_size)
         if wrong is not None:
             raise DamagedCheckpointError(f"{path} {wrong}")
-        try:
+        with open(handle, "rb", closefd=False) as file:
             return file.read(status.st_size)
-        except OSError as error:
-            raise DamagedCheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    except OSError as error:
+        raise DamagedCheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    finally:
+        os.close(handle)

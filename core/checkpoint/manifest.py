@@ -127,7 +127,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _manifest(content: dict[str, Any]) -> Manifest:
-    if content["format"] != FORMAT:
+    if type(content["format"]) is not int or content["format"] != FORMAT:
         raise ValueError(f"its format is {content['format']!r}; this version of Tengen reads format {FORMAT}")
     if type(content["resumable"]) is not bool:
         raise ValueError("resumable is not true or false")
@@ -152,8 +152,8 @@ def _log(entry: dict[str, Any]) -> LogEntry:
     log = LogEntry(_count(entry["start"]), _count(entry["stop"]), _count(entry["rows_per_chunk"]), fields, chunks)
     row_bytes = sum(value.row_bytes for value in fields.values())
     at = chunks[0].start if chunks else log.start
-    if at > log.start:
-        raise ValueError(f"no chunk holds row {log.start}")
+    if not at <= log.start <= log.stop:
+        raise ValueError(f"a log from row {log.start} to {log.stop} in chunks from {at} can't be right")
     for chunk in chunks:
         if chunk.start != at or chunk.stop <= at or (chunk.stop - at) * row_bytes > chunk.size:
             raise ValueError(f"the rows of chunk {chunk.file_name} can't be right")

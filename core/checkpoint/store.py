@@ -323,7 +323,7 @@ class CheckpointStore:
         named = {chunk.file_name for manifest in manifests.values() for chunk in manifest.chunks()}
         for path in sorted(self._chunk_folder.iterdir()):
             if CHUNK_NAME.fullmatch(path.name) and path.name not in named:
-                files.unlink(path)
+                files.remove_tree(path)
 
     def _remove_folder(self, folder: Path) -> None:
         """Remove a checkpoint so that a crash halfway leaves no half of it under its name."""
