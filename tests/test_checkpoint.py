@@ -502,7 +502,21 @@ def test_a_checkpoint_under_the_name_of_another_step_is_refused(tmp_path: Path) 
 
 # --- malice: somebody has written a manifest that fits ---
 
-BAD_VALUES = [None, True, -1, 10**30, 1.5, "..", "../../x", "0" * 64, [], [[]], {}, {"$array": "x"}, {"$float": ""}]
+BAD_VALUES: list[Any] = [
+    None,
+    True,
+    -1,
+    10**30,
+    1.5,
+    "..",
+    "../../x",
+    "0" * 64,
+    [],
+    [[]],
+    {},
+    {"$array": "x"},
+    {"$float": ""},
+]
 
 
 def put(node: Any, path: tuple[str | int, ...], value: Any) -> None:

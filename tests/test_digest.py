@@ -22,7 +22,7 @@ def replaced(tree: Any, path: tuple[str | int, ...], value: Any) -> Any:
     """A copy of a tree with another leaf."""
     if not path:
         return value
-    changed = dict(tree) if isinstance(tree, dict) else list(tree)
+    changed: Any = dict(tree) if isinstance(tree, dict) else list(tree)
     changed[path[0]] = replaced(tree[path[0]], path[1:], value)
     return changed
 
@@ -133,7 +133,7 @@ def test_the_digest_does_not_depend_on_the_blocks_in_which_rows_are_read(monkeyp
 def test_the_digest_of_a_known_state_has_not_changed() -> None:
     # Recorded when the form was chosen. Another value means that digests of older runs can't be compared any more.
     agent = {"w": np.arange(3, dtype=np.float32), "log": Integers()}
-    state = {"agent": agent, "loop": {"n": [1, 2.5, None, True, "é"]}}
+    state: dict[str, dict[str, Any]] = {"agent": agent, "loop": {"n": [1, 2.5, None, True, "é"]}}
     assert digest_state(state) == "9ff45541ac37a13560536c5c55742738ffc9f1935b959de172521a38ff1f367e"
 
 

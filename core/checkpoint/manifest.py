@@ -166,6 +166,8 @@ def _log(entry: dict[str, Any]) -> LogEntry:
 def _field(value: dict[str, Any]) -> FieldEntry:
     if value["dtype"] not in DTYPES:
         raise ValueError(f"unknown dtype {value['dtype']!r}")
+    if type(value["shape"]) is not list:
+        raise ValueError(f"{value['shape']!r} is not a shape")
     entry = FieldEntry(value["dtype"], tuple(_count(size) for size in value["shape"]))
     if len(entry.shape) > _MOST_DIMENSIONS or prod(max(1, size) for size in entry.shape) > _MOST_ITEMS:
         raise ValueError(f"no row has the shape {entry.shape}")
