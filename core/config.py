@@ -190,8 +190,8 @@ def check_settings(agent: str, values: Mapping[str, Any], where: str) -> dict[st
 def lay_over(agent: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Lay checked settings over others."""
     result = overlay(below, above, RunConfig)
-    fields = (settings.get("agent_config", {}) for settings in (below, above))
-    result["agent_config"] = overlay(*fields, resolve_agent(agent)[0])
+    agent_class = resolve_agent(agent)[0]
+    result["agent_config"] = overlay(below.get("agent_config", {}), above.get("agent_config", {}), agent_class)
     return result
 
 

@@ -12,7 +12,6 @@ import inspect
 import textwrap
 import types
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tengen.errors import UserError, did_you_mean
@@ -22,14 +21,12 @@ T = TypeVar("T")
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", type(None): "none"}
 
 
-@cache
 def field_types(cls: type[Any]) -> dict[str, Any]:
     """Return the type of each field of a dataclass that its constructor takes."""
     hints = get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
-@cache
 def field_docs(cls: type[Any]) -> dict[str, str]:
     """Return the string below each field of a dataclass, on one line; nothing for fields that have none."""
     docs: dict[str, str] = {}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -91,7 +92,7 @@ def open_film(path: Path, frame_rate: float = FRAME_RATE) -> Film:
     Raises:
         UserError: The name ends otherwise, the folder is missing, or MP4 is asked for without the extra `video`.
     """
-    kinds = {".gif": _Gif, ".mp4": _Mp4}
+    kinds: dict[str, Callable[[Path, float], Film]] = {".gif": _Gif, ".mp4": _Mp4}
     if path.suffix.lower() not in kinds:
         raise UserError(f"a film's file must end in .gif or .mp4, got {str(path)!r}")
     if not path.parent.is_dir():
@@ -136,34 +137,38 @@ class _Gif:
 
 
 class _Mp4:
-    """An MP4 in H.264."""
+    """An MP4 in H.264, opened with its first picture."""
 
     def __init__(self, path: Path, frame_rate: float) -> None:
-        import av
-
         self._path = path
         self._rate = Fraction(frame_rate).limit_denominator(1000)
-        try:
-            self._container = av.open(str(path), "w")
-        except OSError as error:
-            raise _unwritable(path, error) from error
+        self._container: Any = None
         self._stream: Any = None
 
     def add(self, picture: Picture) -> None:
         import av
 
         height, width = (side + side % 2 for side in picture.shape[:2])  # the format wants even sides
-        if self._stream is None:
-            self._stream = self._container.add_stream("libx264", rate=self._rate)
-            self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        if self._container is None:
+            self._open(height, width)
         padding = [(0, height - picture.shape[0]), (0, width - picture.shape[1]), (0, 0)]
         frame = av.VideoFrame.from_ndarray(np.pad(picture, padding, mode="edge"), format="rgb24")
         self._write(self._stream.encode(frame))
 
     def close(self) -> None:
-        if self._stream is not None:
+        if self._container is not None:
             self._write(self._stream.encode())
-        self._container.close()
+            self._container.close()
+
+    def _open(self, height: int, width: int) -> None:
+        import av
+
+        try:
+            self._container = av.open(str(self._path), "w")
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+        self._stream = self._container.add_stream("libx264", rate=self._rate)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
 
     def _write(self, packets: Any) -> None:
         try:

@@ -14,6 +14,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from tengen.errors import UserError, did_you_mean
 from tengen.typed import describe, is_union
 
+_ANNOTATED: Any = Annotated  # of types that are only known at run time
+_UNION: Any = Union
+
 REQUIRED: Any = object()
 """Stands for the default of an option that has none."""
 
@@ -185,7 +188,7 @@ def _print_help(command: Command, options: Sequence[Option]) -> None:
     for group, members in groups.items():
         kind = dataclasses.make_dataclass(group, [_help_field(member) for member in members], kw_only=True)
         kind.__doc__ = ""
-        named = Annotated[kind, tyro.conf.arg(name=group)]
+        named = _ANNOTATED[kind, tyro.conf.arg(name=group)]
         fields.append((f"{group}_options", named, dataclasses.field(default_factory=kind)))
     everything = dataclasses.make_dataclass("Options", fields, kw_only=True)
     try:
@@ -207,14 +210,20 @@ def _help_field(option: Option) -> tuple[str, Any, Any]:
         kind, default, metavar = str, " ".join(map(str, default)), metavar or f"[{_name(get_args(kind)[0])} ...]"
     elif is_union(kind):
         values = [part for part in get_args(kind) if part is not type(None)]
-        kind, metavar = Union[get_args(kind)], metavar or "|".join([*map(_name, values), "none"])  # noqa: UP007
+        kind, metavar = _UNION[get_args(kind)], metavar or "|".join([*map(_name, values), "none"])
     settings |= {"metavar": metavar} if metavar else {}
-    kind = Annotated[kind, tyro.conf.arg(**settings)]
+    kind = _ANNOTATED[kind, tyro.conf.arg(**settings)]
     return (
         option.name.rpartition(".")[2].replace("-", "_"),
-        tyro.conf.Positional[kind] if option.positional else kind,
+        _positional()[kind] if option.positional else kind,
         dataclasses.field(default=dataclasses.MISSING if default is REQUIRED else default),
     )
+
+
+def _positional() -> Any:
+    import tyro
+
+    return tyro.conf.Positional
 
 
 def _name(kind: Any) -> str:
