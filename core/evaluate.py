@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tengen.actions import random_actions
 from tengen.contracts import Environment, Policy
-from tengen.types import Floats, Ints, TimeStep
+from tengen.types import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,7 @@ def evaluate(
             return None
         actions = policy.act(step, rng)
         if epsilon > 0:
-            actions = np.where(
-                rng.random(num_envs) < epsilon, _random_actions(step, env.spec.num_actions, rng), actions
-            )
+            actions = np.where(rng.random(num_envs) < epsilon, random_actions(step, env.spec.num_actions, rng), actions)
         step = env.step(actions)
         playing = episode < num_episodes
         reward = step.reward if step.score is None else step.score
@@ -93,9 +92,3 @@ def evaluate(
         if step.last.any():
             step = env.reset_done(seed + episode)
     return Evaluation(seed, returns, lengths)
-
-
-def _random_actions(step: TimeStep, num_actions: int, rng: np.random.Generator) -> Ints:
-    if step.legal is None:
-        return rng.integers(num_actions, size=len(step.reward))
-    return np.where(step.legal, rng.random(step.legal.shape), -1.0).argmax(1)

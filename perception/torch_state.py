@@ -47,11 +47,19 @@ def optimizer_state(optimizer: optim.Optimizer) -> State:
 
 def load_optimizer_state(optimizer: optim.Optimizer, state: State) -> None:
     """Restore what `optimizer_state` gave; hyperparameters stay as the optimizer was built with."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     moments = {
-        int(index): {
-            name: torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
-            for name, value in slots.items()
-        }
+        int(index): {name: _moment(value, parameters[int(index)]) for name, value in slots.items()}
         for index, slots in state.items()
     }
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _moment(value: Any, parameter: torch.Tensor) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    tensor = torch.from_numpy(np.array(value))
+    if tensor.shape != parameter.shape:
+        return tensor  # a count of steps
+    # In the parameter's own memory format: fused optimizers walk both in the order of memory.
+    return torch.empty_like(parameter.detach()).copy_(tensor)

@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from tengen.agents.random.agent import RandomPolicy, random_actions
+from tengen.actions import random_actions
+from tengen.agents.random.agent import RandomPolicy
 from tengen.agents.random.config import RandomConfig
 from tengen.contracts import Agent, Policy
 from tengen.envs import EnvConfig, make_env

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from tengen.actions import random_actions
 from tengen.agents.dqn.learner import GreedyPolicy, Learner
 from tengen.contracts import Policy, Replay
 from tengen.schedules import LinearSchedule
-from tengen.types import Bools, Decision, EnvSpec, Ints, Metrics, State, TimeStep, Transition
+from tengen.types import Decision, EnvSpec, Metrics, State, TimeStep, Transition
 
 
 class DQN:
@@ -54,16 +55,11 @@ class DQN:
         num_envs = len(step.reward)
         epsilon = 1.0 if self.num_steps < self.learn_start else self.epsilon(self.num_steps)
         explore = self.rng.random(num_envs) < epsilon
-        actions = self._random_actions(num_envs, step.legal)
+        actions = random_actions(step, self.num_actions, self.rng)
         if not explore.all():
             greedy = self.learner.greedy_actions(step.observation, step.legal)
             actions = np.where(explore, actions, greedy)
         return Decision(actions)
-
-    def _random_actions(self, num_envs: int, legal: Bools | None) -> Ints:
-        if legal is None:
-            return self.rng.integers(self.num_actions, size=num_envs)
-        return np.where(legal, self.rng.random(legal.shape), -1.0).argmax(1)
 
     def update(self, step: TimeStep, decision: Decision, next_step: TimeStep) -> Metrics:
         """Remember the step, and learn as often as `learn_period` came round in it."""

@@ -96,10 +96,12 @@ class DQNConfig:
     @classmethod
     def refusal(cls, spec: EnvSpec) -> str | None:
         """Return why DQN can't take these spaces, or None."""
-        if getattr(spec.action_space, "n", None) is None:
-            return "it needs a discrete action space"
-        if getattr(spec.observation_space, "n", None) is None and not spec.observation_space.shape:
-            return "it needs Box or Discrete observations"
+        from gymnasium.spaces import Box, Discrete  # loaded already: the spec holds its spaces
+
+        if not isinstance(spec.action_space, Discrete):
+            return f"dqn needs a discrete action space, {spec.id} has {spec.action_space}"
+        if not isinstance(spec.observation_space, Box | Discrete):
+            return f"dqn needs Box or Discrete observations, {spec.id} has {spec.observation_space}"
         return None
 
     def build(self, spec: EnvSpec, rng: np.random.Generator, device: str) -> DQN:

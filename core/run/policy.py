@@ -38,13 +38,15 @@ def load_policy(
         UserError: There is no such checkpoint.
     """
     if checkpoint == "latest":
-        saved = run.store.latest()
+        saved = run.store.latest(resume=False)
         if saved is None:
             raise UserError(f"{run.folder} has no checkpoint yet: train it first, `tengen train --resume {run.folder}`")
     elif checkpoint == "best":
         saved = run.store.best()
+        if saved is None:
+            raise UserError(f"{run.folder} has no best checkpoint: it was trained without --eval-period")
     elif checkpoint.isdecimal():
-        saved = run.store.load(int(checkpoint))
+        saved = run.store.load(int(checkpoint), resume=False)
     else:
         raise UserError(f"--checkpoint must be latest, best or a step's number, got {checkpoint!r}")
     settings = dataclasses.replace(

@@ -25,6 +25,7 @@ from tengen.run.signals import StopSignals
 from tengen.tracking import Progress, make_trackers
 from tengen.tracking.trackers import Trackers
 from tengen.types import EnvSpec, State
+from tengen.video import drawing_kwargs, film
 
 EVAL_SEED = 1_000_000
 """First seed of every evaluation while training: the same episodes in each, and not those that `evaluate` plays."""
@@ -143,8 +144,7 @@ def require_agent_takes(config: RunConfig, spec: EnvSpec) -> None:
         return
     others = [name for name in names("agents") if resolve_agent(name)[0].refusal(spec) is None]
     raise UserError(
-        f"{config.agent} can't be trained on {spec.id}: {reason}, and this has actions {spec.action_space} and "
-        f"observations {spec.observation_space}. Agents that could: {', '.join(others) or 'none yet'}."
+        f"{config.agent} can't be trained on {spec.id}: {reason}. Agents that could: {', '.join(others) or 'none yet'}."
     )
 
 
@@ -239,13 +239,31 @@ class _Session:
             return False
         self.last_eval = result.summary()
         self.trackers.write(count, {f"eval/{name}": value for name, value in self.last_eval.items()})
+        if self.config.track.video:
+            self._film(count)
         if self.best is not None and self.last_eval["return_mean"] <= self.best:
             return False
         self.best = self.last_eval["return_mean"]
         return True
 
+    def _film(self, count: int) -> None:
+        """Film the first episode of the evaluation again, and show it; training goes on whatever becomes of that."""
+        path = self.run.folder / "videos" / f"step_{count:09d}.gif"
+        settings = self.config.env
+        settings = dataclasses.replace(settings, num_envs=1, kwargs={**settings.kwargs, **drawing_kwargs(settings.id)})
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with contextlib.closing(make_env(settings, training=False)) as env:
+                epsilon = float(getattr(env, "evaluation_epsilon", 0.0))
+                film(self.agent.policy(), env, path, seed=EVAL_SEED, epsilon=epsilon)
+        except (UserError, OSError) as error:
+            self.progress.message(f"warning: no video of step {count}: {error}")
+        else:
+            self.trackers.log_video(count, path)
+
     def _save(self, step: int, *, best: bool = False) -> None:
         loop: State = {"recorder": self.recorder.state_dict(), "best": self.best, "eval_due": self.eval_due}
+        self.trackers.sync()  # the rows before the checkpoint must not be lost after it
         components = {"agent": self.agent.state_dict(), "env": self.env.state_dict(), "loop": loop}
         self.run.store.save(step, components, {"versions": versions(), "threads": self.config.threads})
         if best:

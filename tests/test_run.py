@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from run_helpers import breakout, cartpole, digest, in_two, rows, start, stop_after
+
+from tengen.checkpoint import RunLock, digest_state
+from tengen.checkpoint import files as checkpoint_files
+from tengen.config import RunConfig
+from tengen.envs.config import EnvConfig
+from tengen.errors import UserError
+from tengen.run import load_policy, open_run, resume, train
+from tengen.types import State
+
+SMALL = [
+    *("--preset", "none", "--checkpoint-period", "300", "--log-period", "50", "--threads", "1", "--agent.hidden", "16"),
+    *("--agent.learn-start", "100", "--agent.batch-size", "8", "--agent.replay-capacity", "500"),
+]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        cartpole(1_600),
+        cartpole(1_600, eval_period=400, eval_episodes=2),
+        cartpole(1_600, env=EnvConfig("CartPole-v1", 3)),
+        cartpole(800, env=EnvConfig("tengen/TicTacToe-v0", 2)),
+        cartpole(800, env=EnvConfig("FrozenLake-v1", 2)),
+    ],
+    ids=["cartpole", "with evaluations", "three environments", "self-play", "discrete observations"],
+)
+def test_a_run_in_two_halves_equals_one_that_never_stopped(config: RunConfig, tmp_path: Path) -> None:
+    train(config, tmp_path / "one")
+    in_two(config, config.steps // 2, tmp_path / "two")
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+    assert rows(tmp_path / "one") == rows(tmp_path / "two")
+
+
+def test_breakout_with_sticky_actions_goes_on_exactly_in_the_middle_of_four_games(tmp_path: Path) -> None:
+    config = breakout(1_200)
+    train(config, tmp_path / "one")
+    in_two(config, 600, tmp_path / "two")
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+    assert rows(tmp_path / "one") == rows(tmp_path / "two")
+    resume(tmp_path / "one", steps=1_600)
+    resume(tmp_path / "two", steps=1_600)
+    assert rows(tmp_path / "one") == rows(tmp_path / "two")
+
+
+def test_when_checkpoints_are_taken_changes_nothing(tmp_path: Path) -> None:
+    train(cartpole(900, checkpoint_period=0), tmp_path / "never")
+    train(cartpole(900, checkpoint_period=70), tmp_path / "often")
+    assert digest(tmp_path / "never") == digest(tmp_path / "often")
+
+
+def test_another_seed_is_another_run(tmp_path: Path) -> None:
+    train(cartpole(300), tmp_path / "one")
+    train(cartpole(300, seed=1), tmp_path / "two")
+    assert digest(tmp_path / "one") != digest(tmp_path / "two")
+
+
+ARGUMENTS = ["train", "dqn", "--env", "CartPole-v1", "--steps", "6000", *SMALL]
+
+
+@pytest.fixture(scope="module")
+def ran_through(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("through") / "run"
+    process = start([*ARGUMENTS, "--run-dir", str(folder)])
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err.decode()
+    return folder
+
+
+EXIT_CODES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
+
+
+@pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
+def test_a_stopped_process_goes_on_to_the_state_of_one_that_ran_through(
+    number: signal.Signals, ran_through: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    code = stop_after(start([*ARGUMENTS, "--run-dir", str(folder)]), folder, 60, number)
+    assert code == EXIT_CODES[number]
+    again = start(["train", "--resume", str(folder)])
+    _, err = again.communicate(timeout=200)
+    assert again.returncode == 0, err.decode()
+    assert digest(folder) == digest(ran_through)
+    assert rows(folder) == rows(ran_through)
+
+
+def test_every_part_of_the_state_is_in_the_digest(tmp_path: Path) -> None:
+    train(cartpole(400), tmp_path)
+    checkpoint = open_run(tmp_path).store.latest()
+    assert checkpoint is not None
+
+    def digest_with(path: str, change: object) -> str:
+        state = checkpoint.state()
+        *parents, leaf = path.split(" ")
+        node: State = state
+        for name in parents:
+            node = node[int(name)] if isinstance(node, list) else node[name]
+        old = node[int(leaf)] if isinstance(node, list) else node[leaf]
+        node[int(leaf) if isinstance(node, list) else leaf] = _changed(old) if change is None else change
+        return digest_state(state)
+
+    untouched = digest_state(checkpoint.state())
+    assert untouched == checkpoint.digest()
+    leaves = [path for path, leaf in _leaves(checkpoint.state(), "") if not hasattr(leaf, "read")]
+    parts = {
+        "a generator": "agent rng state state",
+        "the replay's generator": "agent replay rng state state",
+        "a moment of Adam": "agent learner optimizer 0 exp_avg_sq",
+        "a weight": "agent learner network 1.weight",
+        "a target's weight": "agent learner target 1.bias",
+        "the position of the schedules": "agent num_steps",
+    }
+    assert set(parts.values()) <= set(leaves)
+    assert any(path.startswith("env ") and "action" in path for path in leaves), leaves
+    changed = [digest_with(path, None) for path in leaves]
+    assert len({untouched, *changed}) == len(leaves) + 1
+    logs = [(path, leaf) for path, leaf in _leaves(checkpoint.state(), "") if hasattr(leaf, "read")]
+    assert logs
+    for path, log in logs:
+        held = {name: array.copy() for name, array in log.read(log.start, log.stop).items()}  # type: ignore[attr-defined]
+        for name in held:
+            rows_changed = {**held, name: held[name].copy()}
+            rows_changed[name].view(np.uint8).reshape(-1)[-1] ^= 1
+            assert digest_with(path, _Log(log.start, log.stop, rows_changed)) != untouched, name  # type: ignore[attr-defined]
+
+
+class _Log:
+    def __init__(self, start: int, stop: int, held: dict[str, np.ndarray]) -> None:
+        self.start, self.stop, self.held = start, stop, held
+
+    def read(self, start: int, stop: int) -> dict[str, np.ndarray]:
+        return {name: array[start - self.start : stop - self.start] for name, array in self.held.items()}
+
+
+def _leaves(node: object, path: str) -> list[tuple[str, object]]:
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else None
+    if items is None:
+        return [(path, node)] if not (isinstance(node, np.ndarray) and node.size == 0) else []
+    return [leaf for name, child in items for leaf in _leaves(child, f"{path} {name}".lstrip())]
+
+
+def _changed(leaf: object) -> object:
+    if isinstance(leaf, np.ndarray):
+        copy = np.array(leaf)  # contiguous
+        copy.reshape(-1).view(np.uint8)[0] ^= 1
+        return copy
+    if isinstance(leaf, bool):
+        return not leaf
+    if leaf is None:
+        return 0.5
+    return leaf + "x" if isinstance(leaf, str) else leaf + 1  # type: ignore[operator]
+
+
+def test_a_second_process_on_the_same_run_is_refused(tmp_path: Path) -> None:
+    train(cartpole(200), tmp_path)
+    with RunLock(tmp_path / "lock"), pytest.raises(UserError, match="process"):
+        resume(tmp_path, steps=400)
+
+
+def test_a_full_disk_ends_the_run_with_one_message_and_the_last_checkpoint_intact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(cartpole(300), tmp_path)
+    before = digest(tmp_path)
+    real = checkpoint_files.write_new
+
+    def full(path: Path, data: bytes) -> None:
+        if "step_000000600" in str(path):
+            raise OSError(28, "No space left on device")
+        real(path, data)
+
+    monkeypatch.setattr(checkpoint_files, "write_new", full)
+    with pytest.raises(UserError, match=r"No space left on device.*300"):
+        resume(tmp_path, steps=600)
+    monkeypatch.undo()
+    assert digest(tmp_path) == before
+    assert resume(tmp_path, steps=600).finished
+    train(cartpole(600), tmp_path / "through")
+    assert digest(tmp_path) == digest(tmp_path / "through")
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(cartpole(600, checkpoint_period=300), tmp_path / "one")
+    target = tmp_path / "one" / "checkpoints" / "step_000000600" / "agent.safetensors"
+    data = bytearray(target.read_bytes())
+    data[len(data) // 2] ^= 1
+    target.write_bytes(data)
+    resume(tmp_path / "one", steps=900)
+    assert "using the checkpoint at step 300" in capsys.readouterr().err
+    train(cartpole(900), tmp_path / "through")
+    assert digest(tmp_path / "one") == digest(tmp_path / "through")
+    assert rows(tmp_path / "one") == rows(tmp_path / "through")
+
+
+def test_fewer_steps_than_are_done_are_refused(tmp_path: Path) -> None:
+    train(cartpole(300), tmp_path)
+    with pytest.raises(UserError, match="at step 300 already"):
+        resume(tmp_path, steps=200)
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="other files"):
+        train(cartpole(100), tmp_path)
+    train(cartpole(100), tmp_path / "run")
+    with pytest.raises(UserError, match="another run"):
+        train(cartpole(100), tmp_path / "run")
+
+
+def test_other_versions_are_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tengen.run.trainer as trainer
+
+    train(cartpole(100), tmp_path)
+    now = trainer.versions()
+    monkeypatch.setattr(trainer, "versions", lambda: {**now, "torch": "0.4"})
+    resume(tmp_path, steps=200)
+    assert f"torch {now['torch']} -> 0.4" in capsys.readouterr().err
+
+
+def test_the_policy_of_each_checkpoint_can_be_loaded_without_replay(tmp_path: Path) -> None:
+    train(cartpole(500, checkpoint_period=100, eval_period=200, eval_episodes=2), tmp_path)
+    run = open_run(tmp_path)
+    assert run.store.steps() == [100, 200, 300, 400, 500]
+    assert [load_policy(run, str(step)).step for step in (100, 300, 500)] == [100, 300, 500]
+    assert load_policy(run).step == 500
+    best = load_policy(run, "best").step
+    means = {row["global_step"]: row["eval/return_mean"] for row in rows(tmp_path) if "eval/return_mean" in row}
+    assert means[best] == max(means.values())
+    with pytest.raises(UserError, match="250"):
+        load_policy(run, "250")
+    loaded = load_policy(run, "200")
+    step = loaded.env.reset(0)
+    assert loaded.policy.act(step, np.random.default_rng(0)).shape == (1,)
+
+
+def test_an_evaluation_cut_short_by_a_signal_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tengen.run.trainer as trainer
+
+    config = cartpole(800, eval_period=400, eval_episodes=2)
+    train(config, tmp_path / "through")
+    real, calls = trainer.evaluate, []
+
+    def given_up_once(*args: object, **kwargs: object) -> object:
+        calls.append(args)
+        if len(calls) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return real(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trainer, "evaluate", given_up_once)
+    result = train(config, tmp_path / "cut")
+    assert (result.step, result.signal, result.finished) == (400, signal.SIGTERM, False)
+    assert resume(tmp_path / "cut").finished
+    assert digest(tmp_path / "cut") == digest(tmp_path / "through")
+    assert rows(tmp_path / "cut") == rows(tmp_path / "through")
+
+
+def test_the_run_folder_tells_what_was_run(tmp_path: Path) -> None:
+    config = cartpole(100)
+    train(config, tmp_path, command=["tengen", "train", "dqn"])
+    resume(tmp_path, steps=200, command=["tengen", "train", "--resume", str(tmp_path)])
+    run = open_run(tmp_path)
+    assert run.config == replace(config, steps=200)
+    first, second = run.sessions()
+    assert first["command"] == ["tengen", "train", "dqn"]
+    assert (first["from_step"], second["from_step"]) == (0, 100)
+    assert "torch" in first["versions"]
+    assert json.loads((tmp_path / "summary.json").read_text())["step"] == 200
