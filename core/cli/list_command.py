@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from tengen.cli.options import Command, Option, parse
@@ -39,11 +39,16 @@ def run(arguments: Sequence[str]) -> int:
 def _agents() -> dict[str, str]:
     from tengen.registry import names, resolve_agent
 
-    return {name: _first_line(resolve_agent(name)[0]) for name in names("agents")}
+    return {name: _first_line(lambda name: resolve_agent(name)[0], name) for name in names("agents")}
 
 
-def _first_line(described: Any) -> str:
-    return str(described.__doc__ or "").strip().split("\n")[0]
+def _first_line(resolve: Callable[[str], Any], name: str) -> str:
+    from tengen.errors import UserError
+
+    try:
+        return str(resolve(name).__doc__ or "").strip().split("\n")[0]
+    except UserError as error:  # a plug-in that can't be loaded hides no other
+        return str(error)
 
 
 def _envs() -> dict[str, str]:
@@ -72,7 +77,7 @@ def _protocols() -> dict[str, str]:
 def _planners() -> dict[str, str]:
     from tengen.registry import names, resolve_planner
 
-    return {name: _first_line(resolve_planner(name)) for name in names("planners")}
+    return {name: _first_line(resolve_planner, name) for name in names("planners")}
 
 
 _LISTS = {"agents": _agents, "envs": _envs, "presets": _presets, "protocols": _protocols, "planners": _planners}
