@@ -7,7 +7,7 @@ Each environment has a ring of its own. Its rows are numbered by insertion; row 
 row is `head`. A row is a frame and what was done upon it. The head row is open: its frame is in, its action is not
 yet. A `final` row has a frame and no action, now or ever: the final observation of an episode.
 
-Frames are rows of machine words (`uint64` where their size allows it), which copies several times faster than bytes.
+Frames are rows of machine words, `uint64` where their size allows it, which copies several times faster than `uint8`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _Bools: TypeAlias = NDArray[np.bool_]
 _Floats: TypeAlias = NDArray[np.float64]
 _Ints: TypeAlias = NDArray[np.int64]
 _Singles: TypeAlias = NDArray[np.float32]
-_Words: TypeAlias = NDArray[Any]  # uint64, or smaller unsigned integers
+_Words: TypeAlias = NDArray[Any]  # uint64 or uint8
 
 
 class Rings(NamedTuple):
@@ -186,7 +186,6 @@ def write_step(
                 _push(rings, e, observation[e, k], k, legal[e])
                 rings.final[e, rings.head[e] % num_rows] = True
             _push(rings, e, observation[e, newest], newest, legal[e])
-            rings.ready[e] = rings.head[e]
         row = rings.head[e]
         slot = row % num_rows
         rings.action[e, slot] = action[e]
