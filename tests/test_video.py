@@ -58,7 +58,8 @@ class Counted:
 class FirstLegal:
     def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
         assert step.legal is not None
-        return step.legal.argmax(1)
+        actions: Ints = step.legal.argmax(1)
+        return actions
 
 
 def columns(path: Path) -> list[int]:
