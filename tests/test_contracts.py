@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
 import pytest
 
 from tengen.contracts import Agent, Environment
@@ -13,7 +12,6 @@ from tengen.envs import EnvConfig, make_env
 from tengen.registry import names, resolve_agent
 from tengen.replay import UniformReplay
 from tengen.testing import check_agent, check_environment, check_replay, check_simulator
-from tengen.types import EnvSpec
 
 # What an environment needs to be told about itself, by id. Whatever is registered and not here has the defaults.
 ENV_FACTS: dict[str, dict[str, Any]] = {
@@ -55,7 +53,7 @@ def test_an_environment_with_an_action_mask_keeps_the_contract() -> None:
         ("nature2015", True),
         pytest.param("nature2015", False, marks=pytest.mark.slow),
         pytest.param("machado2018", True, marks=pytest.mark.slow),
-        ("machado2018", False),
+        pytest.param("machado2018", False, marks=pytest.mark.slow),
     ],
 )
 def test_an_atari_protocol_keeps_the_contract(protocol: str, training: bool) -> None:
@@ -81,17 +79,28 @@ def test_a_registered_agent_keeps_the_contract(name: str, env_id: str) -> None:
         assert refusal.strip()
         return
 
-    def build(spec: EnvSpec, rng: np.random.Generator) -> Agent:
-        agent: Agent = config.build(spec, rng, "cpu")
-        return agent
+    check_agent(lambda spec, rng: cast(Agent, config.build(spec, rng, "cpu")), lambda: maker(env_id)(2))
 
-    check_agent(build, lambda: maker(env_id)(2))
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"replay": False},
+        {"n_step": 3, "target": "polyak"},
+        {"target": "none", "optimizer": "rmsprop", "learning_rate_end": 0.0, "learning_rate_decay_steps": 300},
+    ],
+)
+def test_dqn_keeps_the_contract_with_its_parts_switched(switches: dict[str, Any]) -> None:
+    config = resolve_agent("dqn")[0](**{**QUICK["dqn"], **switches})
+    check_agent(
+        lambda spec, rng: cast(Agent, config.build(spec, rng, "cpu")), lambda: maker("CartPole-v1")(2), num_steps=200
+    )
 
 
 @pytest.mark.parametrize("n_step", [1, 3])
 def test_the_uniform_replay_keeps_the_contract(n_step: int) -> None:
     check_replay(
-        lambda spec, rng: UniformReplay.from_spec(spec, capacity=150, rng=rng, n_step=n_step, gamma=0.9),
+        lambda spec, rng: UniformReplay.from_spec(spec, capacity=100, rng=rng, n_step=n_step, gamma=0.9),
         gamma=0.9,
         n_step=n_step,
     )
