@@ -1,0 +1,217 @@
+"""Trains DQN on an Atari game with Tengen and with stable-baselines3, equal settings, alternating in one process.
+
+Both step the same emulation (Tengen's environment under the protocol, behind an adapter for SB3), both have the Nature
+CNN, Adam, the same batch, replay, target period, epsilon and updates per step. Shown are steps/s in each round, the
+median ratio, and for each side its updates, its latest loss and the mean return of its training episodes.
+
+    python benchmarks/dqn_atari.py --env ALE/Breakout-v5 --steps 4000 --rounds 3 --threads 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3 import DQN as SB3DQN
+from stable_baselines3.common.vec_env import VecEnv
+
+from tengen.agents.dqn.config import DQNConfig
+from tengen.envs import EnvConfig, make_env
+from tengen.loop import interact
+
+LEARN_START = 1_000
+
+
+class StepTengen(VecEnv):
+    """A Tengen environment as SB3 wants it: reset by itself, the final observation in the infos."""
+
+    def __init__(self, config: EnvConfig) -> None:
+        self.env = make_env(config, training=True)
+        spec = self.env.spec
+        super().__init__(spec.num_envs, spec.observation_space, spec.action_space)
+        self.returns: list[float] = []
+        self._return = np.zeros(spec.num_envs)
+
+    def reset(self) -> Any:
+        """Start all rows."""
+        return self.env.reset(0).observation
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Take the actions."""
+        self._step = self.env.step(actions)
+
+    def step_wait(self) -> Any:
+        """Return what followed; a life loss is a done, as in SB3's own wrapper, but does not restart the game."""
+        step = self._step
+        self._return += step.reward if step.score is None else step.score
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        dones = step.last | (step.discount == 0)
+        for row in np.flatnonzero(dones):
+            infos[row]["terminal_observation"] = step.observation[row]
+            infos[row]["TimeLimit.truncated"] = bool(step.last[row] and step.discount[row] != 0)
+        for row in np.flatnonzero(step.last):
+            self.returns.append(float(self._return[row]))
+            self._return[row] = 0
+        return self.env.reset_done().observation, step.reward.astype(np.float32), dones, infos
+
+    def close(self) -> None:
+        """Free the emulators."""
+        self.env.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return an attribute for each row; only the render mode is asked for."""
+        return [None] * self.num_envs
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Do nothing."""
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        """Return nothing for each row."""
+        return [None] * self.num_envs
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        """Say that nothing is wrapped."""
+        return [False] * self.num_envs
+
+
+class Tengen:
+    """Tengen's side."""
+
+    def __init__(self, env: EnvConfig, settings: argparse.Namespace, precision: str) -> None:
+        self.env = make_env(env, training=True)
+        config = DQNConfig(
+            hidden=(512,),
+            learning_rate=1e-4,
+            replay_capacity=settings.capacity,
+            learn_start=LEARN_START,
+            learn_period=4,
+            target_period=250,
+            epsilon_decay_steps=settings.epsilon_steps,
+            precision=precision,  # type: ignore[arg-type]  # one of its values
+        )
+        self.agent = config.build(self.env.spec, np.random.default_rng(0), "cpu")
+        self.ticks = interact(self.agent, self.env, 10**12, seed=0)
+        self.returns: list[float] = []
+        self.loss = float("nan")
+        self._return = np.zeros(env.num_envs)
+
+    def run(self, num_steps: int) -> None:
+        """Train for a number of steps."""
+        for _ in range(num_steps // self.env.spec.num_envs):
+            tick = next(self.ticks)
+            step = tick.next_step
+            self._return += step.reward if step.score is None else step.score
+            self.returns += self._return[step.last].tolist()
+            self._return[step.last] = 0
+            if tick.metrics:
+                self.loss = float(tick.metrics["losses/loss"])
+
+    @property
+    def updates(self) -> int:
+        """Gradient updates so far."""
+        return self.agent.learner.num_updates
+
+
+class SB3:
+    """stable-baselines3's side."""
+
+    def __init__(self, env: EnvConfig, settings: argparse.Namespace, total_steps: int) -> None:
+        self.env = StepTengen(env)
+        self.model = SB3DQN(
+            "CnnPolicy",
+            self.env,
+            learning_rate=1e-4,
+            buffer_size=settings.capacity,
+            learning_starts=LEARN_START,
+            batch_size=32,
+            train_freq=max(1, 4 // env.num_envs),
+            gradient_steps=max(1, env.num_envs // 4),
+            target_update_interval=1_000,
+            exploration_fraction=min(1.0, settings.epsilon_steps / total_steps),
+            seed=0,
+            device="cpu",
+        )
+        self._goal = 0
+        self.model._setup_learn(total_steps)
+
+    def run(self, num_steps: int) -> None:
+        """Train for a number of steps."""
+        self.model.learn(num_steps, reset_num_timesteps=False, log_interval=None)  # type: ignore[arg-type]  # as documented
+
+    @property
+    def returns(self) -> list[float]:
+        """Returns of the training episodes."""
+        return self.env.returns
+
+    @property
+    def loss(self) -> float:
+        """The latest loss."""
+        return float(self.model.logger.name_to_value.get("train/loss", float("nan")))
+
+    @property
+    def updates(self) -> int:
+        """Gradient updates so far."""
+        return int(self.model._n_updates)
+
+
+def steps_per_second(run: Callable[[int], None], num_steps: int) -> float:
+    """Return the speed of one round."""
+    began = time.perf_counter()
+    run(num_steps)
+    return num_steps / (time.perf_counter() - began)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", default="ALE/Breakout-v5")
+    parser.add_argument("--protocol", default="nature2015")
+    parser.add_argument("--steps", type=int, default=4_000, help="steps of each side in each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--num-envs", type=int, default=8, help="a multiple of 4, or 1")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--capacity", type=int, default=10_000, help="transitions in each replay")
+    parser.add_argument("--epsilon-steps", type=int, default=10_000)
+    parser.add_argument("--precision", nargs="+", default=["float32", "auto"], help="of Tengen's side")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "dqn_atari.csv")
+    settings = parser.parse_args(argv)
+    torch.set_num_threads(settings.threads)
+    env = EnvConfig(settings.env, settings.num_envs, settings.protocol)
+    total = LEARN_START + settings.steps * settings.rounds
+    sides: dict[str, Tengen | SB3] = {f"tengen {p}": Tengen(env, settings, p) for p in settings.precision}
+    sides["sb3"] = SB3(env, settings, total)
+    for side in sides.values():
+        side.run(LEARN_START)  # random play before learning, not counted
+    speeds: dict[str, list[float]] = {name: [] for name in sides}
+    rows = []
+    for round_number in range(settings.rounds):
+        for name, side in sides.items():
+            speed = steps_per_second(side.run, settings.steps)
+            speeds[name].append(speed)
+            mean = statistics.fmean(side.returns[-50:]) if side.returns else float("nan")
+            row = [settings.env, name, round_number, round(speed, 1), side.updates, f"{side.loss:.5f}", f"{mean:.2f}"]
+            rows.append(row)
+            print(
+                f"round {round_number} {name:16} {speed:7.1f} steps/s  {side.updates} updates  return {mean:.2f}",
+                flush=True,
+            )
+    for name in list(sides)[:-1]:
+        ratio = statistics.median(a / b for a, b in zip(speeds[name], speeds["sb3"], strict=True))
+        print(f"{name}: median {statistics.median(speeds[name]):.1f} steps/s, {ratio:.2f} times SB3's")
+    settings.out.parent.mkdir(parents=True, exist_ok=True)
+    with settings.out.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["env", "side", "round", "steps_per_second", "updates", "loss", "return_mean"])
+        writer.writerows(rows)
+    print(f"written to {settings.out}")
+
+
+if __name__ == "__main__":
+    main()
