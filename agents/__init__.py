@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tengen._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from tengen.agents.dqn import DQN, DQNConfig
@@ -10,17 +12,12 @@ if TYPE_CHECKING:
 
 __all__ = ["DQN", "DQNConfig", "RandomAgent", "RandomConfig"]
 
-_HOME = {
-    "DQN": "tengen.agents.dqn",
-    "DQNConfig": "tengen.agents.dqn",
-    "RandomAgent": "tengen.agents.random",
-    "RandomConfig": "tengen.agents.random",
-}
-
-
-def __getattr__(name: str) -> Any:  # lazily: naming an agent must not import torch
-    from importlib import import_module
-
-    if name not in _HOME:
-        raise AttributeError(f"module 'tengen.agents' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "DQN": "tengen.agents.dqn",
+        "DQNConfig": "tengen.agents.dqn",
+        "RandomAgent": "tengen.agents.random",
+        "RandomConfig": "tengen.agents.random",
+    },
+)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tengen._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from tengen.replay.latest import LatestStep
     from tengen.replay.uniform import UniformReplay
 
-__all__ = ["UniformReplay"]
+__all__ = ["LatestStep", "UniformReplay"]
 
-
-def __getattr__(name: str) -> Any:  # lazily: numba takes a while to import
-    if name == "UniformReplay":
-        from tengen.replay.uniform import UniformReplay
-
-        return UniformReplay
-    raise AttributeError(f"module 'tengen.replay' has no attribute {name!r}")
+__getattr__ = lazy_exports(  # numba takes a while to import
+    __name__, {"LatestStep": "tengen.replay.latest", "UniformReplay": "tengen.replay.uniform"}
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tengen._lazy import lazy_exports
 from tengen.agents.dqn.config import DQNConfig
 
 if TYPE_CHECKING:
@@ -11,10 +12,4 @@ if TYPE_CHECKING:
 
 __all__ = ["DQN", "DQNConfig"]
 
-
-def __getattr__(name: str) -> Any:  # lazily: a config needs no torch
-    if name != "DQN":
-        raise AttributeError(f"module 'tengen.agents.dqn' has no attribute {name!r}")
-    from tengen.agents.dqn.agent import DQN
-
-    return DQN
+__getattr__ = lazy_exports(__name__, {"DQN": "tengen.agents.dqn.agent"})

@@ -15,8 +15,7 @@ from tengen.agents.dqn.losses import LOSSES
 from tengen.contracts import Replay
 from tengen.perception.networks import q_network
 from tengen.perception.optimizers import CentredRMSprop
-from tengen.replay import UniformReplay
-from tengen.replay.latest import LatestStep
+from tengen.replay import LatestStep, UniformReplay
 from tengen.schedules import LinearSchedule
 from tengen.types import EnvSpec, Transition
 
