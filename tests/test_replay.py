@@ -678,6 +678,11 @@ def test_contents_of_another_replay_are_refused(changes: dict[str, Any]) -> None
         kind._replace(**changes).replay().load_state_dict(stored(replay.state_dict()))
 
 
+def one_row_too_many(log: StoredLog) -> None:
+    log.start -= 1
+    log.rows = {name: np.concatenate([rows[:1], rows]) for name, rows in log.rows.items()}
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -685,7 +690,7 @@ def test_contents_of_another_replay_are_refused(changes: dict[str, Any]) -> None
         lambda log: log.rows.update(frame=log.rows["frame"][..., :1]),
         lambda log: log.rows.update(reward=log.rows["reward"].astype(np.float64)),
         lambda log: setattr(log, "stop", log.stop - 1),
-        lambda log: setattr(log, "start", log.stop - 12),
+        one_row_too_many,
     ],
 )
 def test_rows_that_do_not_fit_are_refused(damage: Any) -> None:
