@@ -656,6 +656,22 @@ def test_after_empty_logs_it_starts_empty_in_mid_game_and_goes_on_numbering(fram
         assert [log.stop for log in logs] == [30 + max(frame_stack - 1, 0)] * 2
 
 
+def test_a_replay_that_began_after_empty_logs_is_restored_without_rows_that_it_never_held() -> None:
+    kind = Kind(num_envs=1, n_step=2)
+    steps = list(invent(kind, [["goes on"]] * 14))
+    replay, later, last = kind.replay(), kind.replay(), kind.replay()
+    for added in steps[:9]:
+        replay.add(*added)
+    state = stored(replay.state_dict())
+    state["store"]["logs"][0].start = state["store"]["logs"][0].stop
+    later.load_state_dict(state)
+    for added in steps[9:]:
+        later.add(*added)
+    last.load_state_dict(stored(later.state_dict()))
+    assert len(later) == len(last) == 4
+    assert set(by_action(last)) == {9, 10, 11, 12}
+
+
 def test_a_game_joined_in_the_middle_is_remembered_with_whole_stacks() -> None:
     kind = Kind(num_envs=1, frame_stack=4, num_rows=30)
     replay, restored = kind.replay(), kind.replay()
