@@ -62,8 +62,9 @@ lint-types: $(DEV)
 	$(BIN)/python -m mypy
 	$(BIN)/python -m mypy train.py $(wildcard tests/*.py) $(wildcard benchmarks/*.py)
 
+# It has no -m, and its first line is wrong in a moved checkout.
 lint-imports: $(DEV)
-	$(BIN)/python $(BIN)/lint-imports --no-logo # it has no -m, and its first line is wrong in a moved checkout
+	$(BIN)/python $(BIN)/lint-imports --no-logo
 
 format: $(DEV) ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix-only .
