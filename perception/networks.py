@@ -96,7 +96,7 @@ def q_network(
         channels, height, width = observation_space.shape
         torso, features = nature_cnn((channels, height, width))
         network = nn.Sequential(Pixels(), *torso, *mlp(features, hidden, num_outputs))
-        network.to(memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's overloads leave it out
     elif hasattr(observation_space, "n"):
         size = int(observation_space.n)
         encoder = OneHot(size, int(getattr(observation_space, "start", 0)))
