@@ -133,6 +133,12 @@ def test_an_int_of_any_size_comes_back(tmp_path: Path) -> None:
     assert checkpoint.meta["n"] == -huge
 
 
+def test_paths_that_look_the_same_are_kept_apart(tmp_path: Path) -> None:
+    state = {"a/b": np.zeros(1), "a": {"b": np.ones(2), "b#2": np.ones(3)}, "l/0": Rows(3), "l": [Rows(5)]}
+    make_store(tmp_path).save(1, {"agent": state}, {})
+    assert_same(make_store(tmp_path).load().state(), {"agent": state})
+
+
 def test_loaded_arrays_can_be_written_to(tmp_path: Path) -> None:
     make_store(tmp_path).save(9, make_state(9), {})
     state = make_store(tmp_path).load().state()
@@ -569,6 +575,31 @@ def test_names_in_a_manifest_lead_nowhere_else(tmp_path: Path) -> None:
         path.write_bytes(sealed.seal({**content, "components": {name: content["components"]["agent"]}}))
         with pytest.raises(DamagedCheckpointError, match="is not the name of a component"):
             make_store(tmp_path / "run").load(20)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"stop": 10**15}, "can't be right"),
+        ({"size": 10**15}, "bytes long instead of 1000000000000000"),
+        ({"sha256": "../../../etc/passwd"}, "is not a SHA-256"),
+        ({"sha256": "A" * 64}, "is not a SHA-256"),
+    ],
+)
+def test_what_a_manifest_claims_of_a_chunk_is_not_believed(
+    tmp_path: Path, change: dict[str, Any], complaint: str
+) -> None:
+    make_store(tmp_path).save(20, {"agent": {"log": Rows(3)}}, {})
+    path = tmp_path / "step_000000020" / "manifest.json"
+    content = sealed.read_sealed(path)
+    log = content["logs"]["agent"]["/agent/log"]
+    log["chunks"][-1].update(change)
+    log["stop"] = log["chunks"][-1]["stop"]
+    (chunk,) = (tmp_path / "chunks").iterdir()
+    chunk.rename(chunk.with_name(f"{0:012d}-{log['stop']:012d}-{chunk.name.split('-')[-1]}"))
+    path.write_bytes(sealed.seal(content))
+    with pytest.raises(DamagedCheckpointError, match=complaint):
+        make_store(tmp_path).load(20)
 
 
 @pytest.mark.parametrize("text", [b"[" * 100_000, b'{"content": ' * 50_000, b"\xff", b"[]", b"1" * 10_000, b"NaN"])
