@@ -449,6 +449,15 @@ def test_the_device_is_cuda_where_torch_sees_it(found: int, device: str, monkeyp
         resolve_device("cuda:2")
 
 
+def test_a_run_takes_cuda_by_itself(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert main(["train", "dqn", "--env", "CartPole-v1"]) == 0
+    assert recorded.config.device == "cuda"
+
+
 def test_threads_are_those_asked_for_or_up_to_four() -> None:
     assert resolve_threads(7) == 7
     assert 1 <= resolve_threads(0) <= 4
