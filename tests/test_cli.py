@@ -15,7 +15,7 @@ import pytest
 
 import tengen
 import tengen.run
-from tengen import registry
+from tengen import presets, registry
 from tengen.agents.dqn.config import DQNConfig
 from tengen.cli import main
 from tengen.cli.train_command import default_folder, resolve_device, resolve_threads
@@ -106,14 +106,19 @@ def test_the_help_of_an_agent_lists_each_of_its_fields(capsys: pytest.CaptureFix
     assert "Discount factor. (default: 0.99)" in out
 
 
-def test_the_help_shows_the_presets_defaults_once_the_environment_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_shows_the_presets_defaults_once_the_environment_is_known(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = presets.Preset("mine", "dqn", "Mine-v0", "a test", {"agent": {"gamma": 0.125}})
+    monkeypatch.setattr(presets, "presets", lambda: {"mine": preset})
+
     def shown(*words: str) -> str:
         main(["train", "dqn", *words, "--help"])
         return capsys.readouterr().out
 
-    assert "(default: dqn-mountaincar)" in shown("--env", "MountainCar-v0")
-    assert "Discount factor. (default: 0.98)" in shown("--env", "MountainCar-v0")
-    assert "Discount factor. (default: 0.99)" in shown("--env", "MountainCar-v0", "--preset", "none")
+    assert "(default: mine)" in shown("--env", "Mine-v0")
+    assert "Discount factor. (default: 0.125)" in shown("--env", "Mine-v0")
+    assert "Discount factor. (default: 0.99)" in shown("--env", "Mine-v0", "--preset", "none")
 
 
 def test_no_arguments_print_the_help_and_fail(capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +174,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_an_option_reaches_its_setting(options: str, path: str, value: Any, recorded: Recorded) -> None:
-    setting: Any = train(recorded, options)
+    setting: Any = train(recorded, f"--preset none {options}")
     for name in path.split("."):
         setting = getattr(setting, name)
     assert setting == value
@@ -195,8 +200,6 @@ def test_each_layer_of_settings_overrides_those_below(
     recorded: Recorded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Defaults < the variant's changes < the preset < the file < the command line."""
-    from tengen import presets
-
     changes = {"gamma": 0.1, "n_step": 2, "batch_size": 2, "learn_start": 2}
     monkeypatch.setitem(registry._BUILT_IN["agents"], "variant", registry.Variant("dqn", changes))
     settings = {"steps": 3, "seed": 3, "agent": {"n_step": 3, "batch_size": 3, "learn_start": 3}}
