@@ -414,7 +414,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
 
 
 def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert failing(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "x")) == 1
+    assert failing(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "x")) == 2
     err = capsys.readouterr().err
     assert "No space left on device" in err
     assert err.count("\n") == 1
@@ -457,7 +457,7 @@ def test_a_run_takes_cuda_by_itself(recorded: Recorded, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert main(["train", "dqn", "--env", "CartPole-v1"]) == 0
+    assert main(["train", "dqn", "--env", "CartPole-v1", "--preset", "none"]) == 0
     assert recorded.config.device == "cuda"
 
 

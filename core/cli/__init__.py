@@ -30,7 +30,7 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit code: 0, 1 (a wanted return was missed), 2 (bad input), or 128 + a signal's."""
+    """Run a command; return the exit code: 0, 1 (a wanted return was missed), 2 (bad input, a full disk), or 128 + a signal's."""
     from tengen.errors import UserError
 
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in _MACHINE_ERRORS:
             raise
-        return _complain(f"{error}; what was saved before is intact", 1)
+        return _complain(f"{error}; what was saved before is intact", 2)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
 
