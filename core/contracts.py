@@ -69,7 +69,7 @@ class Policy(Protocol):
     """Chooses actions and learns nothing; greedy unless its algorithm is stochastic. All evaluation uses it."""
 
     def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
-        """Return one legal action for each row, [B]."""
+        """Return one legal action for each row, [B]; any B, whatever the number of environments it was learnt in."""
         ...
 
 

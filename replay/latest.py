@@ -11,12 +11,12 @@ class LatestStep:
     """Holds the transitions of the latest step; a sample is all of them, whatever size is asked for.
 
     Args:
+        num_envs: B.
         gamma: Discount factor.
     """
 
-    capacity = 1
-
-    def __init__(self, gamma: float) -> None:
+    def __init__(self, num_envs: int, gamma: float) -> None:
+        self.capacity = num_envs
         self.gamma = gamma
         self._latest: Transition | None = None
 

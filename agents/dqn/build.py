@@ -58,7 +58,7 @@ def build(config: DQNConfig, spec: EnvSpec, rng: np.random.Generator, device: st
 
 def _replay(config: DQNConfig, spec: EnvSpec, rng: np.random.Generator) -> Replay[Transition]:
     if not config.replay:
-        return LatestStep(gamma=config.gamma)
+        return LatestStep(spec.num_envs, config.gamma)
     return UniformReplay.from_spec(
         spec, capacity=config.replay_capacity, rng=rng, n_step=config.n_step, gamma=config.gamma
     )
