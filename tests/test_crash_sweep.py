@@ -138,9 +138,12 @@ def test_after_a_kill_at_any_operation_the_state_is_the_old_or_the_new_one(tmp_p
         code = in_child(kill_at(number), action, folder)
         assert code in (0, KILLED)
         seen.append(found(folder))
-        # And on it goes, from whatever was found.
+        # And on it goes, from whatever was found, which stays as the one before.
+        earlier = make_store(folder).steps()
         save(60, 2)(folder)
         assert found(folder) == digest((60, 2))
+        if earlier:
+            assert make_store(folder).load(earlier[-1]).digest() == seen[-1]
         assert_clean(folder)
         shutil.rmtree(folder)
         if code == 0:
