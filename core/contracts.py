@@ -115,7 +115,9 @@ class AgentConfig(Protocol):
 class RowLog(Protocol):
     """A numbered, append-only sequence of rows of which the newest are still held: rows start..stop-1.
 
-    Rows never change once they are in, so a checkpoint stores only those that the one before did not.
+    Rows never change once they are in, so a checkpoint stores only those that the one before did not. A log may have an
+    attribute `timeline`, an object that stays the same while rows are only appended: then a checkpoint need not even
+    read the rows that it has stored before.
     """
 
     @property

@@ -97,6 +97,7 @@ class FrameStore:
         self._typed = self._rings._replace(
             frame=self._rings.frame.view(self._frame_dtype).reshape(*ring, *self._frame_shape)
         )
+        self._timeline = object()  # another one as soon as rows change by more than appending
 
     def __len__(self) -> int:
         """The exact number of transitions that can be gathered."""
@@ -198,7 +199,7 @@ class FrameStore:
             array[self._rings.head < self._rings.base] = 0  # there is no open row
         return {
             "layout": self._layout(),
-            "logs": [RingLog(self._typed, e, self._row_fields) for e in range(self.num_envs)],
+            "logs": [RingLog(self._typed, e, self._row_fields, self._timeline) for e in range(self.num_envs)],
             "head": self._rings.head.copy(),
             "open": open_rows,
         }
@@ -217,6 +218,7 @@ class FrameStore:
         head = np.asarray(state["head"], np.int64)
         if len(logs) != self.num_envs or head.shape != (self.num_envs,):
             raise UserError(f"the replay's contents are of {len(logs)} environments, expected {self.num_envs}")
+        self._timeline = object()
         rings = self._typed
         for e, log in enumerate(logs):
             if log.start == log.stop:
@@ -263,9 +265,13 @@ class FrameStore:
 
 
 class RingLog:
-    """The complete rows of one environment's ring, as a `RowLog`."""
+    """The complete rows of one environment's ring, as a `RowLog`.
 
-    def __init__(self, rings: Rings, env: int, fields: tuple[str, ...]) -> None:
+    Logs of the same `timeline` differ in what was appended only, so that a checkpoint need not read older rows again.
+    """
+
+    def __init__(self, rings: Rings, env: int, fields: tuple[str, ...], timeline: object) -> None:
+        self.timeline = timeline
         self._rings = rings
         self._env = env
         self._fields = fields

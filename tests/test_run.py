@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,16 @@ import numpy as np
 import pytest
 from run_helpers import breakout, cartpole, digest, in_two, rows, start, stop_after
 
-from tengen.checkpoint import RunLock, digest_state
+from tengen.agents import DQNConfig
+from tengen.checkpoint import CheckpointStore, RunLock, digest_state
 from tengen.checkpoint import files as checkpoint_files
-from tengen.config import RunConfig
-from tengen.envs.config import EnvConfig
+from tengen.config import RunConfig, TrackConfig
+from tengen.envs import EnvConfig, make_env
 from tengen.errors import UserError
+from tengen.loop import interact
+from tengen.replay.storage import RingLog
 from tengen.run import load_policy, open_run, resume, train
-from tengen.types import State
+from tengen.types import Array, State
 
 SMALL = [
     *("--preset", "none", "--checkpoint-period", "300", "--log-period", "50", "--threads", "1", "--agent.hidden", "16"),
@@ -278,3 +282,40 @@ def test_the_run_folder_tells_what_was_run(tmp_path: Path) -> None:
     assert (first["from_step"], second["from_step"]) == (0, 100)
     assert "torch" in first["versions"]
     assert json.loads((tmp_path / "summary.json").read_text())["step"] == 200
+
+
+def test_a_checkpoint_reads_only_the_rows_of_the_replay_that_are_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = make_env(EnvConfig("CartPole-v1"), training=True)
+    agent = DQNConfig(replay_capacity=2_000, learn_start=10_000).build(env.spec, np.random.default_rng(0), "cpu")
+    store = CheckpointStore(tmp_path, chunk_bytes=2_000)  # some 50 rows
+    read: list[int] = []
+    real = RingLog.read
+
+    def noted(log: RingLog, start: int, stop: int) -> Mapping[str, Array]:
+        read.append(stop - start)
+        return real(log, start, stop)
+
+    monkeypatch.setattr(RingLog, "read", noted)
+    sums = []
+    for tick in interact(agent, env, 1_500, seed=0):
+        if tick.num_steps % 500 == 0:
+            store.save(tick.num_steps, {"agent": agent.state_dict()}, {})
+            sums.append(sum(read))
+            read.clear()
+    assert sums[0] > 500
+    assert all(rows_read < 650 for rows_read in sums[1:]), sums
+
+
+def test_a_kill_between_the_best_checkpoint_and_its_mark_is_made_up_for(tmp_path: Path) -> None:
+    train(cartpole(400, eval_period=400, eval_episodes=2), tmp_path)
+    (tmp_path / "checkpoints" / "best.json").unlink()
+    resume(tmp_path, steps=500)
+    assert load_policy(open_run(tmp_path), "best").step == 400
+
+
+def test_a_video_of_an_evaluation_is_made_when_asked_for(tmp_path: Path) -> None:
+    config = cartpole(200, eval_period=200, eval_episodes=1, track=TrackConfig(video=True))
+    train(config, tmp_path)
+    assert (tmp_path / "videos" / "step_000000200.gif").read_bytes().startswith(b"GIF8")

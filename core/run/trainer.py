@@ -191,6 +191,9 @@ class _Session:
         loop = state["loop"]
         self.recorder.load_state_dict(loop["recorder"])
         self.best, self.eval_due = loop["best"], loop["eval_due"]
+        mark = self.run.store.best_mark()
+        if self.best is not None and (mark is None or mark.score < self.best):
+            self.run.store.mark_best(saved.step, self.best)  # killed between its checkpoint and its mark
 
     def go(self) -> RunResult:
         """Train until the end or a signal; either way it ends with a checkpoint."""
