@@ -30,7 +30,7 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit code: 1 is a wanted return missed, 2 bad input or a full disk, 128 + N signal N."""
+    """Run a command; return its exit code: 1: a wanted return missed, 2: bad input, a full disk, 128 + N: signal N."""
     from tengen.errors import UserError
 
     arguments = list(sys.argv[1:] if argv is None else argv)
