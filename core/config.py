@@ -74,10 +74,10 @@ class RunConfig:
     """Settings for this agent and environment (`tengen list presets`), chosen by itself; none leaves it out."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "eval_episodes", "log_period", "threads"):
+        for name in ("steps", "eval_episodes", "log_period"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}")
-        for name in ("checkpoint_period", "eval_period", "seed"):
+        for name in ("checkpoint_period", "eval_period", "seed", "threads"):
             if getattr(self, name) < 0:
                 raise UserError(f"--{name.replace('_', '-')} must not be negative, got {getattr(self, name)}")
 

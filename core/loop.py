@@ -41,4 +41,5 @@ def interact(agent: Agent, env: Environment, num_steps: int, seed: int, start: i
         metrics = agent.update(step, decision, next_step)
         count += len(next_step.reward)
         yield Tick(count, step, decision, next_step, metrics)
-        step = env.reset_done()
+        if count < num_steps:  # else the environment stays as the last tick showed it, to be saved or gone on with
+            step = env.reset_done()

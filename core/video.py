@@ -40,8 +40,15 @@ class Film(Protocol):
 
 
 def film(
-    policy: Policy, env: Environment, path: Path, *, episodes: int = 1, seed: int = 0, epsilon: float = 0.0
-) -> Evaluation:
+    policy: Policy,
+    env: Environment,
+    path: Path,
+    *,
+    episodes: int = 1,
+    seed: int = 0,
+    epsilon: float = 0.0,
+    should_stop: Callable[[], bool] | None = None,
+) -> Evaluation | None:
     """Play episodes, write what can be seen of them to a file, and return how they went.
 
     Args:
@@ -51,6 +58,10 @@ def film(
         episodes: How many, of the seeds from `seed` on, one after the other.
         seed: Seed of the first episode.
         epsilon: Probability of a random action instead.
+        should_stop: Asked at each step; once it says so the film ends.
+
+    Returns:
+        How it went, or None when it was stopped.
 
     Raises:
         UserError: The environment can't draw itself, the file can't be written, or an extra is missing.
@@ -61,18 +72,17 @@ def film(
     assert env.spec.num_envs == 1, "only one environment can be filmed"
     reel = open_film(path, float(getattr(env, "render_fps", FRAME_RATE)))
     try:
-        result = evaluate(
+        return evaluate(
             _Camera(policy, render, reel),
             env,
             episodes,
             seed,
             epsilon=epsilon,
             on_episode=lambda done, value: reel.add(render()),  # how it ended
+            should_stop=should_stop,
         )
     finally:
         reel.close()
-    assert result is not None, "nothing asked it to stop"
-    return result
 
 
 def drawing_kwargs(env_id: str) -> dict[str, Any]:

@@ -319,3 +319,89 @@ def test_a_video_of_an_evaluation_is_made_when_asked_for(tmp_path: Path) -> None
     config = cartpole(200, eval_period=200, eval_episodes=1, track=TrackConfig(video=True))
     train(config, tmp_path)
     assert (tmp_path / "videos" / "step_000000200.gif").read_bytes().startswith(b"GIF8")
+
+
+def test_an_evaluation_cut_short_at_the_last_step_is_made_up_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tengen.run.trainer as trainer
+
+    config = cartpole(400, eval_period=200, eval_episodes=2)
+    train(config, tmp_path / "through")
+    real, calls = trainer.evaluate, []
+
+    def given_up_at_first(*args: object, **kwargs: object) -> object:
+        calls.append(args)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return real(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trainer, "evaluate", given_up_at_first)
+    assert train(config, tmp_path / "cut").signal == signal.SIGTERM
+    for _ in range(2):
+        resume(tmp_path / "cut")
+    assert digest(tmp_path / "cut") == digest(tmp_path / "through")
+    assert rows(tmp_path / "cut") == rows(tmp_path / "through")
+    summary = json.loads((tmp_path / "cut" / "summary.json").read_text())
+    assert summary["last_eval"] == json.loads((tmp_path / "through" / "summary.json").read_text())["last_eval"]
+
+
+def test_a_checkpoint_at_an_episodes_end_is_the_same_whoever_takes_it(tmp_path: Path) -> None:
+    train(cartpole(300), tmp_path / "find")
+    end = next(row["global_step"] for row in rows(tmp_path / "find") if "charts/episodic_return" in row)
+    train(cartpole(end, checkpoint_period=0), tmp_path / "last")
+    train(cartpole(end, checkpoint_period=end), tmp_path / "due")
+    assert digest(tmp_path / "last") == digest(tmp_path / "due")
+
+
+def test_a_finished_run_that_went_past_its_steps_is_resumed_without_complaint(tmp_path: Path) -> None:
+    config = cartpole(10, env=EnvConfig("CartPole-v1", 8))
+    assert train(config, tmp_path).step == 16
+    assert resume(tmp_path).finished
+
+
+def test_a_policy_trained_on_cuda_is_played_where_there_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(cartpole(100), tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(path.read_text().replace('"device": "cpu"', '"device": "cuda:7"'))
+    assert load_policy(open_run(tmp_path)).step == 100
+    assert "cuda:7" in capsys.readouterr().err
+    with pytest.raises(UserError, match="cuda:7"):
+        resume(tmp_path, steps=200)
+    assert resume(tmp_path, steps=200, device="cpu").step == 200
+
+
+def test_a_start_that_was_killed_leaves_a_folder_that_can_be_started_in(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    (tmp_path / ".new-config.json").touch()
+    assert train(cartpole(100), tmp_path).finished
+
+
+def test_an_interrupt_while_a_checkpoint_is_put_in_place_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = CheckpointStore(tmp_path)
+    env = make_env(EnvConfig("CartPole-v1"), training=True)
+    agent = DQNConfig(replay_capacity=100).build(env.spec, np.random.default_rng(0), "cpu")
+    for tick in interact(agent, env, 20, seed=0):
+        if tick.num_steps == 10:
+            store.save(10, {"agent": agent.state_dict()}, {})
+    placed: list[Path] = []
+
+    def interrupt(operation: str, path: Path) -> None:
+        if operation == "rename" and "step_000000020" in str(path):
+            placed.append(path)
+        if operation == "fsync" and placed:
+            placed.clear()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint_files, "hook", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        store.save(20, {"agent": agent.state_dict()}, {})
+    monkeypatch.undo()
+    latest = CheckpointStore(tmp_path).latest()
+    assert latest is not None
+    assert latest.step == 10
+    latest.verify()

@@ -245,11 +245,12 @@ class CheckpointStore:
         files.sync_folder(beside)
         if folder.exists():
             files.rename(folder, aside)
-        files.rename(beside, folder)
         try:
+            files.rename(beside, folder)
             files.sync_folder(self._folder)
-        except OSError:
-            files.rename(folder, beside)
+        except BaseException:  # an interrupt too: chunks that the folder names are removed next
+            if folder.exists() and not beside.exists():
+                files.rename(folder, beside)
             raise
 
     def _clean_up(self) -> None:

@@ -46,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in _MACHINE_ERRORS:
             raise
         return _complain(f"{error}; what was saved before is intact", 2)
+    except MemoryError as error:
+        return _complain(f"out of memory ({error}): ask for less, such as a smaller replay or fewer environments", 2)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
 

@@ -48,5 +48,6 @@ def run(arguments: Sequence[str]) -> int:
         )
     finally:
         loaded.env.close()
+    assert result is not None, "nothing asked it to stop"
     print(f"{path}: returns {', '.join(f'{value:g}' for value in result.returns)}")
     return 0

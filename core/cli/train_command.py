@@ -25,6 +25,7 @@ from tengen.config import (
     make_run_config,
     read_settings_file,
 )
+from tengen.device import resolve_device, resolve_threads
 from tengen.errors import UserError
 from tengen.presets import Preset, find_preset, get_preset
 from tengen.registry import names, resolve_agent
@@ -33,7 +34,6 @@ from tengen.typed import build, field_docs, field_types, to_values
 if TYPE_CHECKING:
     from tengen.run import RunResult
 
-_MOST_THREADS = 4  # small batches gain nothing from more
 _CHANGEABLE = ("resume", "steps", "device", "track")  # when a run goes on
 
 _EXAMPLES = (
@@ -45,7 +45,7 @@ _EXAMPLES = (
 )
 
 _SPECIAL = (
-    Option("run-dir", Path | None, "The run's own folder; runs/ENV/AGENT/TIME-seedN unless given.", None, "DIR"),
+    Option("run-dir", Path | None, "The run's own folder; runs/ENV/AGENT/TIME-seedN-PID unless given.", None, "DIR"),
     Option("resume", Path | None, "Go on with this run; only --steps, --device and --track* may differ.", None, "RUN"),
     Option("config", Path | None, "A TOML file of settings, by the names of these options.", None, "FILE"),
 )
@@ -244,39 +244,10 @@ def parse_table(text: str, name: str) -> dict[str, Any]:
     raise UserError(f"--{name} must be a table such as '{{difficulty = 3}}' or '{{\"difficulty\": 3}}', got {text!r}")
 
 
-def resolve_device(device: str) -> str:
-    """Return the device to compute on: auto takes CUDA where torch sees it.
-
-    Raises:
-        UserError: There is no such device.
-    """
-    kind, _, index = device.partition(":")
-    if device != "auto" and (kind not in ("cpu", "cuda") or (index and (kind == "cpu" or not index.isdecimal()))):
-        raise UserError(f"--device must be auto, cpu, cuda or cuda:N, got {device!r}")
-    if device == "cpu":
-        return device
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto":
-        return "cuda" if count else "cpu"
-    if int(index or 0) >= count:
-        raise UserError(f"--device {device}: torch sees {count} CUDA devices; use --device auto or cpu")
-    return device
-
-
-def resolve_threads(threads: int) -> int:
-    """Return the number of threads: 0 takes all the processor's cores, up to 4."""
-    if threads != 0:
-        return threads
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(_MOST_THREADS, cores)
-
-
 def default_folder(config: RunConfig) -> Path:
-    """Return a folder that does not exist yet: runs/ENV/AGENT/TIME-seedN."""
+    """Return a folder that does not exist yet: runs/ENV/AGENT/TIME-seedN-PID."""
     parent = Path("runs") / config.env.id.replace("/", "-").replace(":", "-") / config.agent
-    name = f"{datetime.now():%Y%m%d-%H%M%S}-seed{config.seed}"
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-seed{config.seed}-{os.getpid()}"  # two may start in the same second
     folder, number = parent / name, 1
     while folder.exists():
         number += 1

@@ -74,23 +74,46 @@ class Run:
         write_json(self.folder / "summary.json", summary)
 
 
-def create_run(folder: Path, config: RunConfig) -> Run:
+def make_folder(folder: Path) -> None:
     """Make the folder of a new run.
 
     Raises:
-        UserError: The folder can't be made, or holds something already.
+        UserError: It can't be made, or holds something already.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        held = "another run" if (folder / "config.json").exists() else "other files"
-        raise UserError(f"{folder} holds {held}: choose another --run-dir, or go on with it by --resume {folder}")
+    refuse_occupied(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def refuse_occupied(folder: Path) -> None:
+    """Raise UserError where a folder holds anything but what a start that was killed has left behind."""
+    if not folder.exists():
+        return
+    if folder.is_dir() and all(path.name == "lock" or path.name.startswith(".new-") for path in folder.iterdir()):
+        return
+    if (folder / "config.json").exists():
+        raise UserError(f"{folder} holds another run: choose another --run-dir, or go on with it by --resume {folder}")
+    raise UserError(f"{folder} holds other files: choose another --run-dir")
+
+
+def create_run(folder: Path, config: RunConfig) -> Run:
+    """Write the settings of a new run into its folder, which this process has locked.
+
+    Raises:
+        UserError: The folder can't be written, or holds something already.
+    """
+    refuse_occupied(folder)
+    try:
         write_json(folder / "config.json", {"format": 1, **config.to_dict()})
     except OSError as error:
-        raise UserError(
-            f"the run folder {folder} can't be written: {error.strerror}; choose another --run-dir"
-        ) from error
+        raise _unwritable(folder, error) from error
     return Run(folder, config)
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(f"the run folder {folder} can't be written: {error.strerror}; choose another --run-dir")
 
 
 def open_run(folder: Path) -> Run:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tengen.contracts import Environment, Policy
+from tengen.device import resolve_device
 from tengen.envs import make_env
 from tengen.errors import UserError
 from tengen.run.folder import Run
@@ -55,6 +57,15 @@ def load_policy(
     env = make_env(settings, training=False)
     # The agent is built for the environments that it trained on: its state has their number in it.
     spec = dataclasses.replace(env.spec, num_envs=run.config.env.num_envs)
-    agent = run.config.agent_config.build(spec, np.random.default_rng(0), run.config.device)
+    agent = run.config.agent_config.build(spec, np.random.default_rng(0), _device(run.config.device))
     agent.load_state_dict(saved.state(resume=False)["agent"])
     return LoadedPolicy(agent.policy(), env, saved.step)
+
+
+def _device(trained_on: str) -> str:
+    """Return the device that a run was trained on, or the processor where this machine lacks it."""
+    try:
+        return resolve_device(trained_on)
+    except UserError:
+        print(f"warning: trained on {trained_on}, which this machine lacks: using the cpu", file=sys.stderr)
+        return "cpu"

@@ -15,11 +15,12 @@ import numpy as np
 from tengen.checkpoint import Checkpoint, RunLock
 from tengen.config import RunConfig, TrackConfig
 from tengen.contracts import Agent, Environment
+from tengen.device import resolve_device, resolve_threads
 from tengen.envs import make_env
 from tengen.errors import UserError
 from tengen.evaluate import evaluate
 from tengen.loop import interact
-from tengen.run.folder import Run, create_run, open_run, replace_config, versions
+from tengen.run.folder import Run, create_run, make_folder, open_run, replace_config, versions
 from tengen.run.recorder import Recorder, crossed
 from tengen.run.signals import StopSignals
 from tengen.tracking import Progress, make_trackers
@@ -50,9 +51,9 @@ def train(config: RunConfig, folder: Path, *, command: Sequence[str] = ()) -> Ru
     """
     with contextlib.ExitStack() as stack:
         env, agent, config = _assemble(config, stack)
-        run = create_run(folder, config)
+        make_folder(folder)
         stack.enter_context(RunLock(folder / "lock"))
-        session = _Session(run, env, agent, command)
+        session = stack.enter_context(_Session(create_run(folder, config), env, agent, command))
         preset = f" with the preset {config.preset} (--preset none leaves it out)" if config.preset else ""
         session.progress.message(f"training {config.agent} on {config.env.id}{preset}, run folder {folder}")
         return session.go()
@@ -82,10 +83,6 @@ def resume(
     with contextlib.ExitStack() as stack:
         stack.enter_context(RunLock(folder / "lock"))
         saved = run.store.latest()
-        if saved is not None and not saved.resumable:
-            raise UserError(
-                f"the checkpoint at step {saved.step} of {folder} was kept for its policy only: can't go on"
-            )
         done = 0 if saved is None else saved.step
         config = dataclasses.replace(
             run.config,
@@ -93,15 +90,17 @@ def resume(
             device=device or run.config.device,
             track=track or run.config.track,
         )
-        if config.steps < done:
-            raise UserError(f"{folder} is at step {done} already: --steps must be larger, got {config.steps}")
+        if steps is not None and steps < done:
+            raise UserError(f"{folder} is at step {done} already: --steps must be larger, got {steps}")
         env, agent, config = _assemble(config, stack)
         run = replace_config(run, config)
-        return _Session(run, env, agent, command, resume_from=saved, resuming=True).go()
+        session = stack.enter_context(_Session(run, env, agent, command, resume_from=saved, resuming=True))
+        return session.go()
 
 
 def _assemble(config: RunConfig, stack: contextlib.ExitStack) -> tuple[Environment, Agent, RunConfig]:
     """Make the environment and the agent; return the config with what was resolved on this machine."""
+    config = dataclasses.replace(config, device=resolve_device(config.device), threads=resolve_threads(config.threads))
     env = make_env(config.env, training=True)
     stack.callback(env.close)
     require_agent_takes(config, env.spec)
@@ -168,16 +167,30 @@ class _Session:
         self.signals = StopSignals()
         self.recorder = Recorder(self.num_envs, self.config.log_period, self.start)
         self.best: float | None = None  # the best mean return of an evaluation
+        self.best_step = 0
         self.eval_due = False  # an evaluation at this step was given up for a signal
         self.eval_env: Environment | None = None
         self.last_eval: dict[str, float] = {}
+        self._closing = contextlib.ExitStack()
         self.progress = Progress(self.config.steps, self.start)
-        if resume_from is not None:
-            self._restore(resume_from)
-        run.add_session(command, self.start)
-        self.trackers: Trackers = make_trackers(
-            run.folder, self.config, resume_step=self.start if resuming else None, progress=self.progress
-        )
+        self._closing.callback(self.progress.close)
+        try:
+            if resume_from is not None:
+                self._restore(resume_from)
+            run.add_session(command, self.start)
+            self.trackers: Trackers = make_trackers(
+                run.folder, self.config, resume_step=self.start if resuming else None, progress=self.progress
+            )
+        except BaseException:
+            self._closing.close()
+            raise
+        self._closing.callback(self.trackers.close)
+
+    def __enter__(self) -> _Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._closing.close()
 
     def _restore(self, saved: Checkpoint) -> None:
         then, now = saved.meta.get("versions", {}), versions()
@@ -190,52 +203,58 @@ class _Session:
         self.env.load_state_dict(state["env"])
         loop = state["loop"]
         self.recorder.load_state_dict(loop["recorder"])
-        self.best, self.eval_due = loop["best"], loop["eval_due"]
+        self.best, self.best_step = loop["best"], loop["best_step"]
+        self.eval_due, self.last_eval = loop["eval_due"], loop["last_eval"]
         mark = self.run.store.best_mark()
-        if self.best is not None and (mark is None or mark.score < self.best):
+        if self.best is not None and self.best_step == saved.step and (mark is None or mark.step != saved.step):
             self.run.store.mark_best(saved.step, self.best)  # killed between its checkpoint and its mark
 
     def go(self) -> RunResult:
         """Train until the end or a signal; either way it ends with a checkpoint."""
         count = saved_at = self.start
         env_seed = int(_seeds(self.config.seed)[1].generate_state(1, np.uint64)[0] >> 1)
-        try:
-            with self.signals:
-                if self.eval_due and self._evaluate(count):
-                    self._save(count, best=True)
+        with self.signals:
+            if self.eval_due:
+                self._save_evaluated(count)
+            if self.signals.received is None:
                 for tick in interact(self.agent, self.env, self.config.steps, env_seed, self.start):
                     count = tick.num_steps
                     for row in self.recorder.rows(tick):
                         self.trackers.write(count, row)
                     improved = self._crossed(count, self.config.eval_period) and self._evaluate(count)
                     if improved or self._crossed(count, self.config.checkpoint_period):
-                        self._save(count, best=improved)
+                        self._save(count)
                         saved_at = count
                     if self.signals.received is not None:
                         break
-            if saved_at != count or self.eval_due:
+            if saved_at != count:
                 self._save(count)
             return self._finish(count)
-        finally:
-            self.trackers.close()
-            self.progress.close()
-            if self.eval_env is not None:
-                self.eval_env.close()
+
+    def _save_evaluated(self, count: int) -> None:
+        """Make up for an evaluation that was given up, and save that it was made."""
+        self._evaluate(count)
+        if not self.eval_due:
+            self._save(count)
 
     def _crossed(self, count: int, period: int) -> bool:
         return crossed(count, self.num_envs, period)
+
+    def _should_stop(self) -> bool:
+        return self.signals.received is not None
 
     def _evaluate(self, count: int) -> bool:
         """Evaluate the policy and write the row; return whether it was the best so far."""
         if self.eval_env is None:
             self.eval_env = make_env(self.config.env, training=False)
+            self._closing.callback(self.eval_env.close)
         result = evaluate(
             self.agent.policy(),
             self.eval_env,
             self.config.eval_episodes,
             EVAL_SEED,
             epsilon=float(getattr(self.eval_env, "evaluation_epsilon", 0.0)),
-            should_stop=lambda: self.signals.received is not None,
+            should_stop=self._should_stop,
         )
         self.eval_due = result is None  # then it is made up for when the run goes on
         if result is None:
@@ -246,11 +265,11 @@ class _Session:
             self._film(count)
         if self.best is not None and self.last_eval["return_mean"] <= self.best:
             return False
-        self.best = self.last_eval["return_mean"]
+        self.best, self.best_step = self.last_eval["return_mean"], count
         return True
 
     def _film(self, count: int) -> None:
-        """Film the first episode of the evaluation again, and show it; training goes on whatever becomes of that."""
+        """Film an episode of the policy, and show it; training goes on whatever becomes of that."""
         path = self.run.folder / "videos" / f"step_{count:09d}.gif"
         settings = self.config.env
         settings = dataclasses.replace(settings, num_envs=1, kwargs={**settings.kwargs, **drawing_kwargs(settings.id)})
@@ -258,19 +277,24 @@ class _Session:
             path.parent.mkdir(exist_ok=True)
             with contextlib.closing(make_env(settings, training=False)) as env:
                 epsilon = float(getattr(env, "evaluation_epsilon", 0.0))
-                film(self.agent.policy(), env, path, seed=EVAL_SEED, epsilon=epsilon)
-        except (UserError, OSError) as error:
+                film(self.agent.policy(), env, path, seed=EVAL_SEED, epsilon=epsilon, should_stop=self._should_stop)
+        except Exception as error:  # whatever a renderer may raise
             self.progress.message(f"warning: no video of step {count}: {error}")
         else:
             self.trackers.log_video(count, path)
 
-    def _save(self, step: int, *, best: bool = False) -> None:
-        loop: State = {"recorder": self.recorder.state_dict(), "best": self.best, "eval_due": self.eval_due}
+    def _save(self, step: int) -> None:
+        loop: State = {
+            "recorder": self.recorder.state_dict(),
+            "best": self.best,
+            "best_step": self.best_step,
+            "eval_due": self.eval_due,
+            "last_eval": self.last_eval,
+        }
         self.trackers.sync()  # the rows before the checkpoint must not be lost after it
         components = {"agent": self.agent.state_dict(), "env": self.env.state_dict(), "loop": loop}
         self.run.store.save(step, components, {"versions": versions(), "threads": self.config.threads})
-        if best:
-            assert self.best is not None
+        if self.best is not None and self.best_step == step:
             self.run.store.mark_best(step, self.best)
 
     def _finish(self, step: int) -> RunResult:
