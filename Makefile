@@ -18,6 +18,9 @@ FILES := $(CURDIR) $(sort $(shell find $(FOLDERS) -type f ! -name '*.pyc'))
 INSTALLED := build/.installed-$(firstword $(shell echo '$(FILES)' | cksum))
 DEV := $(VENV)/.dev
 
+# What `make bench` runs; the other scripts there need to be told a run or an agent.
+BENCHMARKS := benchmarks/startup.py benchmarks/dqn_atari.py
+
 .DEFAULT_GOAL := help
 .PHONY: help install train test lint lint-style lint-types lint-imports format bench clean
 .DELETE_ON_ERROR:
@@ -71,8 +74,7 @@ format: $(DEV) ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
 
 bench: $(DEV) ## run the benchmarks (BENCH_ARGS are passed on)
-	@for script in benchmarks/*.py; do \
-	  test -e "$$script" || { echo "there are no benchmarks yet"; break; }; \
+	@for script in $(BENCHMARKS); do \
 	  echo "== $$script"; $(BIN)/python "$$script" $(BENCH_ARGS) || exit $$?; \
 	done
 

@@ -104,6 +104,11 @@ class AtariEnvironment:
         self._lives = np.zeros(num_envs, np.int64)
         self._current: TimeStep | None = None
 
+    @property
+    def base_protocol(self) -> str:
+        """The protocol's name, without the changes that its own name lists."""
+        return self.protocol.name.partition(" (")[0]
+
     def _vector_env(self, num_envs: int, **changes: Any) -> AtariVectorEnv:
         protocol = self.protocol
         settings: dict[str, Any] = {

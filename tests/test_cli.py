@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -73,7 +74,9 @@ def modules_after(*arguments: str) -> set[str]:
     code = (
         "import sys; from tengen.cli import main; main(sys.argv[1:]); print(*sys.modules, sep='\\n', file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    # Measuring coverage would import a lot itself.
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "COV_"))}
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, env=env)
     return set(done.stderr.split())
 
 

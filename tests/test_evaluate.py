@@ -87,7 +87,8 @@ def test_a_draw_and_a_win_are_counted_from_the_side_that_moved_first() -> None:
     class Lowest:
         def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
             assert step.legal is not None
-            return step.legal.argmax(1)
+            actions: Ints = step.legal.argmax(1)
+            return actions
 
     result = evaluate(Lowest(), make_env(EnvConfig("tengen/TicTacToe-v0", 3), training=False), 3, 0)
     assert result is not None

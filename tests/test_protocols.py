@@ -117,7 +117,7 @@ def test_an_unknown_or_wrong_change_is_refused() -> None:
 
 def test_protocols_and_scores_import_nothing_heavy() -> None:
     code = (
-        "import sys, tengen.envs.protocols as p, tengen.evaluation.scores as s\n"
+        "import sys, tengen.envs.protocols as p, tengen.envs.scores as s\n"
         "p.load_protocol('nature2015'), s.human_normalized('ALE/Pong-v5', 0.0)\n"
         "print(sorted({'numpy', 'gymnasium', 'ale_py', 'torch'} & set(sys.modules)))"
     )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from run_helpers import breakout, cartpole, digest, in_two, rows, start, stop_after
 
-from tengen.agents import DQNConfig
+from tengen.agents import DQNConfig, RandomConfig
 from tengen.checkpoint import CheckpointStore, RunLock, digest_state
 from tengen.checkpoint import files as checkpoint_files
 from tengen.config import RunConfig, TrackConfig
@@ -88,13 +90,18 @@ def test_a_stopped_process_goes_on_to_the_state_of_one_that_ran_through(
     number: signal.Signals, ran_through: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    code = stop_after(start([*ARGUMENTS, "--run-dir", str(folder)]), folder, 60, number)
+    num_rows = secrets.randbelow(100) + 5  # at a random moment: each run of this test is another
+    code = stop_after(start([*ARGUMENTS, "--run-dir", str(folder)]), folder, num_rows, number)
     assert code == EXIT_CODES[number]
     again = start(["train", "--resume", str(folder)])
     _, err = again.communicate(timeout=200)
     assert again.returncode == 0, err.decode()
-    assert digest(folder) == digest(ran_through)
-    assert rows(folder) == rows(ran_through)
+    assert digest(folder) == digest(ran_through), f"stopped after {num_rows} rows"
+    assert rows(folder) == rows(ran_through), f"stopped after {num_rows} rows"
+    copy = shutil.copytree(ran_through, tmp_path / "copy")
+    for further in (folder, copy):
+        resume(further, steps=7_000)
+    assert rows(folder) == rows(copy)
 
 
 def test_every_part_of_the_state_is_in_the_digest(tmp_path: Path) -> None:
@@ -405,3 +412,35 @@ def test_an_interrupt_while_a_checkpoint_is_put_in_place_leaves_the_one_before(
     assert latest is not None
     assert latest.step == 10
     latest.verify()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_stopped_breakout_with_sticky_actions_goes_on_exactly(number: signal.Signals, tmp_path: Path) -> None:
+    arguments = ["train", "dqn", "--env", "ALE/Breakout-v5", "--steps", "2000", "--num-envs", "4", *SMALL]
+    arguments += ["--agent.learn-period", "20", "--env.kwargs", "{sticky_action_probability = 0.25}"]
+    arguments[arguments.index("300")] = "400"
+    through = start([*arguments, "--run-dir", str(tmp_path / "one")])
+    _, err = through.communicate(timeout=280)
+    assert through.returncode == 0, err.decode()
+    num_rows = secrets.randbelow(20) + 12
+    stop_after(start([*arguments, "--run-dir", str(tmp_path / "two")]), tmp_path / "two", num_rows, number)
+    again = start(["train", "--resume", str(tmp_path / "two")])
+    _, err = again.communicate(timeout=280)
+    assert again.returncode == 0, err.decode()
+    assert digest(tmp_path / "one") == digest(tmp_path / "two"), f"stopped after {num_rows} rows"
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        resume(folder, steps=3_000)
+    assert rows(tmp_path / "one") == rows(tmp_path / "two"), f"stopped after {num_rows} rows"
+
+
+def test_a_run_records_its_protocol_and_reports_normalised_scores(tmp_path: Path) -> None:
+    config = RunConfig("random", RandomConfig(), EnvConfig("ALE/Pong-v5", kwargs={"evaluation_max_frames": 400}), 8)
+    train(replace(config, eval_period=8, eval_episodes=1), tmp_path)
+    run = open_run(tmp_path)
+    assert run.config.env.protocol == "nature2015"
+    assert run.sessions()[0]["protocol"]["frame_skip"] == 4
+    last = json.loads((tmp_path / "summary.json").read_text())["last_eval"]
+    assert last["protocol"] == "nature2015 (evaluation_max_frames=400)"
+    assert last["score_table"] == "dqn_zoo_30min"
+    assert rows(tmp_path)[-1]["eval/human_normalized_mean"] == last["human_normalized_mean"]

@@ -1,8 +1,8 @@
 import pytest
 
 from tengen.envs.atari import game_ids
+from tengen.envs.scores import DEFAULT_TABLE, human_normalized, score_table, score_table_name
 from tengen.errors import UserError
-from tengen.evaluation.scores import DEFAULT_TABLE, human_normalized, score_table, score_table_name
 
 
 def test_random_play_is_0_and_the_human_is_1() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shlex
 import signal
@@ -18,13 +17,9 @@ from typing import Any
 
 import pytest
 
-from tengen.tracking import read_metrics, without_times
-from tengen.tracking.rows import spell
-
 sys.path.insert(0, str(Path(__file__).parent))
+from wandb_helpers import isolated, mirrored, truth
 from wandb_stub import KEY, WandbStub
-
-DEAD_URL = "http://127.0.0.1:9"  # the discard port: nothing listens
 
 TRAINING = """
 import json, math, os, signal, sys, time
@@ -66,17 +61,7 @@ def server() -> Iterator[WandbStub]:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Return an environment in which wandb finds nothing of this user's, and no server."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("WANDB_") and "PROXY" not in name.upper()
-    }
-    home = tmp_path / "home"
-    home.mkdir()
-    own = {"HOME": home, "NETRC": home / "netrc", "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home}
-    wandb = {"WANDB_CONFIG_DIR": home, "WANDB_CACHE_DIR": home, "WANDB_DATA_DIR": home, "WANDB_BASE_URL": DEAD_URL}
-    return kept | {name: str(value) for name, value in (own | wandb).items()} | {"WANDB_INIT_TIMEOUT": "2"}
+    return isolated(tmp_path / "home")
 
 
 @pytest.fixture
@@ -105,6 +90,7 @@ def train(folder: Path, environment: dict[str, str]) -> Train:
         online = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY} if server else {}
         done = subprocess.run(
             [sys.executable, "-c", TRAINING, json.dumps(asked)],
+            cwd=folder.parent,
             env=environment | online | (env or {}),
             capture_output=True,
             text=True,
@@ -120,8 +106,15 @@ def train(folder: Path, environment: dict[str, str]) -> Train:
 
 
 def wandb(*arguments: str, environment: dict[str, str]) -> str:
-    command = [sys.executable, "-m", "wandb", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "wandb", *arguments],
+        cwd=environment["HOME"],  # where it leaves a folder of logs
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -130,19 +123,6 @@ def sync(server: WandbStub, folder: Path, environment: dict[str, str]) -> None:
     segments = sorted(str(path) for path in (folder / "wandb").glob("offline-run-*"))
     online = environment | {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "WANDB_ERROR_REPORTING": "false"}
     wandb("sync", *segments, environment=online)
-
-
-def truth(folder: Path) -> list[dict[str, Any]]:
-    return [comparable(row) for row in read_metrics(folder / "metrics.jsonl")]
-
-
-def mirrored(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [comparable({name: value for name, value in row.items() if name[0] != "_"}) for row in history]
-
-
-def comparable(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row without times, NaN spelled so that it equals itself; the server gets it bare, a segment as here."""
-    return {name: spell(value) if isinstance(value, float) else value for name, value in without_times(row).items()}
 
 
 def offline_history(folder: Path, environment: dict[str, str]) -> list[dict[str, Any]]:

@@ -55,6 +55,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _evaluate(given: Mapping[str, Any]) -> dict[str, Any]:
+    from tengen.envs.scores import report_terms
     from tengen.evaluate import evaluate
     from tengen.run import load_policy, open_run
 
@@ -81,23 +82,7 @@ def _evaluate(given: Mapping[str, Any]) -> dict[str, Any]:
         "episodes": given["episodes"],
         "seed": given["seed"],
         **summary,
-        **_atari_terms(loaded.env, run.config.env.id, summary["return_mean"], epsilon),
-    }
-
-
-def _atari_terms(env: Any, env_id: str, mean: float, epsilon: float) -> dict[str, Any]:
-    """Return what is reported besides where the environment has a protocol."""
-    protocol = getattr(env, "protocol_name", None)
-    if protocol is None:
-        return {}
-    from tengen.evaluation.scores import human_normalized, score_table_name
-
-    if epsilon != env.evaluation_epsilon:
-        protocol += f" (evaluation_epsilon={epsilon:g})"
-    return {
-        "human_normalized_mean": human_normalized(env_id, mean),
-        "score_table": score_table_name(env_id),
-        "protocol": protocol,
+        **report_terms(loaded.env, run.config.env.id, summary["return_mean"], epsilon),
     }
 
 

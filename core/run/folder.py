@@ -1,7 +1,7 @@
 """The folder of a run: its settings, its history of sessions, and where everything else lies.
 
 config.json      the resolved RunConfig
-sessions.json    for each start and resume: command line, versions, time, the step it began at
+sessions.json    for each start and resume: command line, versions, time, protocol, the step it began at
 metrics.jsonl    every row of metrics
 checkpoints/     see tengen.checkpoint
 summary.json     what came out, written when a session ends
@@ -9,6 +9,7 @@ summary.json     what came out, written when a session ends
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -59,14 +60,16 @@ class Run:
         path = self.folder / "sessions.json"
         return list(_read_json(path)) if path.exists() else []
 
-    def add_session(self, command: Sequence[str], step: int) -> None:
-        """Note that a session began at a step."""
-        session = {
+    def add_session(self, command: Sequence[str], step: int, protocol: Any = None) -> None:
+        """Note that a session began at a step, and each knob of the environment's protocol where it has one."""
+        session: dict[str, Any] = {
             "command": list(command),
             "versions": versions(),
             "began": datetime.now(UTC).isoformat(timespec="seconds"),
             "from_step": step,
         }
+        if protocol is not None:
+            session["protocol"] = dataclasses.asdict(protocol)
         write_json(self.folder / "sessions.json", [*self.sessions(), session])
 
     def write_summary(self, summary: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from tengen.config import RunConfig, TrackConfig
 from tengen.contracts import Agent, Environment
 from tengen.device import resolve_device, resolve_threads
 from tengen.envs import make_env
+from tengen.envs.scores import report_terms
 from tengen.errors import UserError
 from tengen.evaluate import evaluate
 from tengen.loop import interact
@@ -104,6 +105,9 @@ def _assemble(config: RunConfig, stack: contextlib.ExitStack) -> tuple[Environme
     env = make_env(config.env, training=True)
     stack.callback(env.close)
     require_agent_takes(config, env.spec)
+    protocol = getattr(env, "base_protocol", None)
+    if protocol is not None and config.env.protocol is None:
+        config = dataclasses.replace(config, env=dataclasses.replace(config.env, protocol=protocol))
     if config.device.startswith("cuda"):
         _compute_deterministically()
     rng = np.random.default_rng(_seeds(config.seed)[0])
@@ -170,14 +174,14 @@ class _Session:
         self.best_step = 0
         self.eval_due = False  # an evaluation at this step was given up for a signal
         self.eval_env: Environment | None = None
-        self.last_eval: dict[str, float] = {}
+        self.last_eval: dict[str, Any] = {}
         self._closing = contextlib.ExitStack()
         self.progress = Progress(self.config.steps, self.start)
         self._closing.callback(self.progress.close)
         try:
             if resume_from is not None:
                 self._restore(resume_from)
-            run.add_session(command, self.start)
+            run.add_session(command, self.start, getattr(env, "protocol", None))
             self.trackers: Trackers = make_trackers(
                 run.folder, self.config, resume_step=self.start if resuming else None, progress=self.progress
             )
@@ -248,19 +252,23 @@ class _Session:
         if self.eval_env is None:
             self.eval_env = make_env(self.config.env, training=False)
             self._closing.callback(self.eval_env.close)
+        epsilon = float(getattr(self.eval_env, "evaluation_epsilon", 0.0))
         result = evaluate(
             self.agent.policy(),
             self.eval_env,
             self.config.eval_episodes,
             EVAL_SEED,
-            epsilon=float(getattr(self.eval_env, "evaluation_epsilon", 0.0)),
+            epsilon=epsilon,
             should_stop=self._should_stop,
         )
         self.eval_due = result is None  # then it is made up for when the run goes on
         if result is None:
             return False
-        self.last_eval = result.summary()
-        self.trackers.write(count, {f"eval/{name}": value for name, value in self.last_eval.items()})
+        summary = result.summary()
+        terms = report_terms(self.eval_env, self.config.env.id, summary["return_mean"], epsilon)
+        self.last_eval = {**summary, **terms}
+        numbers = {name: value for name, value in self.last_eval.items() if isinstance(value, float)}
+        self.trackers.write(count, {f"eval/{name}": value for name, value in numbers.items()})
         if self.config.track.video:
             self._film(count)
         if self.best is not None and self.last_eval["return_mean"] <= self.best:

@@ -242,7 +242,14 @@ def _keep_id(folder: Path, run_id: str | None) -> str:
 def _last_step(segment: Path) -> int:
     """Return the greatest `_step` in a local segment, or -1; read by wandb's own tool, for the format is its own."""
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(segment)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    found = subprocess.run(
+        command,
+        cwd=segment.parent.parent,  # the tool leaves logs in the `wandb` folder of wherever it is started
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
     try:
         return int(json.loads(found.stdout)["summary"]["_step"])
     except (ValueError, KeyError, TypeError):  # a segment without a row

@@ -52,3 +52,24 @@ def human_normalized(env_id: str, score: float, table: str = DEFAULT_TABLE) -> f
     if entry is None:
         return None
     return float((score - entry["random"]) / (entry["human"] - entry["random"]))
+
+
+def report_terms(env: Any, env_id: str, mean: float, epsilon: float) -> dict[str, Any]:
+    """Return what is reported beside a mean return: `human_normalized_mean`, `score_table`, `protocol`.
+
+    Args:
+        env: The environment; without a protocol there is nothing more to report.
+        env_id: As in `ALE/Breakout-v5`.
+        mean: The mean return of whole games.
+        epsilon: The probability of a random action that was played with.
+    """
+    protocol = getattr(env, "protocol_name", None)
+    if protocol is None:
+        return {}
+    if epsilon != env.evaluation_epsilon:
+        protocol += f" (evaluation_epsilon={epsilon:g})"
+    return {
+        "human_normalized_mean": human_normalized(env_id, mean),
+        "score_table": score_table_name(env_id),
+        "protocol": protocol,
+    }
