@@ -1,0 +1,41 @@
+"""Every preset trains, saves and is evaluated through the command line; how well it learns is for the benchmarks."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from tengen.cli import main
+from tengen.presets import presets
+from tengen.tracking import read_metrics
+
+PRESETS = sorted(presets())
+ATARI = ["--env", "ALE/Breakout-v5", "--num-envs", "2"]
+ATARI_SIZES = ["--agent.learn-start", "100", "--agent.replay-capacity", "2000"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_trains_and_is_evaluated(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    preset = presets()[name]
+    if preset.env == "LunarLander-v3":
+        pytest.importorskip("Box2D", reason="LunarLander-v3 needs Box2D: pip install tengen[box2d]")
+    atari = preset.env == "ALE/*"
+    steps = 200 if atari else 1_500
+    arguments = [*ATARI, *ATARI_SIZES] if atari else ["--env", preset.env]
+    run = tmp_path / "run"
+    arguments += ["--steps", str(steps), "--log-period", "50", "--device", "cpu", "--threads", "1"]
+    assert main(["train", preset.agent, *arguments, "--run-dir", str(run)]) == 0
+    assert json.loads((run / "config.json").read_text("utf-8"))["preset"] == name
+    capsys.readouterr()
+
+    assert main(["evaluate", str(run), "--episodes", "2", "--seed", "0", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["step"], result["episodes"]) == (steps, 2)
+    assert math.isfinite(result["return_mean"])
+    losses = [row["losses/loss"] for row in read_metrics(run / "metrics.jsonl") if "losses/loss" in row]
+    assert losses
+    assert all(map(math.isfinite, losses))
