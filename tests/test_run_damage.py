@@ -14,16 +14,20 @@ from tengen.checkpoint.files import DamagedCheckpointError
 from tengen.run import open_run
 
 KILLED = 9
+NUM_KILLS = 16
 
 # A process that has trained before it forks may not train after it everywhere, so the forks get a parent of their own.
 SWEEP = """
 import os, shutil, sys
 from itertools import count
 from pathlib import Path
+import gymnasium, torch.optim  # once, not in each child
+import tengen.agents.dqn.agent
+import tengen.agents.dqn.learner
 from tengen.checkpoint import files
 from tengen.run import resume
 
-KILLED = int(sys.argv[2])
+KILLED, NUM_KILLS = int(sys.argv[2]), int(sys.argv[3])
 start = Path(sys.argv[1])
 os.fsync = lambda handle: None  # changes nothing for a process that is killed
 
@@ -36,40 +40,44 @@ def kill_at(number):
             os._exit(KILLED)
     return hook
 
-code = KILLED
-for number in count():
-    folder = start.with_name(f"killed {number:03d}")
+def act(hook, name):
+    folder = start.with_name(name)
     shutil.copytree(start, folder)
     child = os.fork()
     if child == 0:
         try:
-            files.hook = kill_at(number)
+            files.hook = hook
             resume(folder, steps=400)
             os._exit(0)
-        except BaseException as error:
-            print(repr(error), file=sys.stderr, flush=True)
         finally:
             os._exit(1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code != KILLED:
-        break
-sys.exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+log = start.with_name("operations")
+def note(operation, path):
+    with log.open("a") as file:
+        file.write(operation + chr(10))
+
+assert act(note, "not killed") == 0
+total = log.read_text().count(chr(10))
+for number in sorted({i * (total - 1) // (NUM_KILLS - 1) for i in range(NUM_KILLS)}):
+    assert act(kill_at(number), f"killed {number:03d}") == KILLED, number
 """
 
 
 @pytest.mark.slow
-def test_after_a_kill_at_any_operation_of_its_saves_a_run_goes_on_to_the_same_end(
+def test_after_kills_spread_over_the_operations_of_its_saves_a_run_goes_on_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.fsync", lambda handle: None)
     config = cartpole(400, checkpoint_period=100)
     train(config, tmp_path / "straight")
     train(cartpole(200, checkpoint_period=100), tmp_path / "start")
-    command = [sys.executable, "-c", SWEEP, str(tmp_path / "start"), str(KILLED)]
+    command = [sys.executable, "-c", SWEEP, str(tmp_path / "start"), str(KILLED), str(NUM_KILLS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     killed = sorted(tmp_path.glob("killed *"))
-    assert len(killed) > 12
+    assert len(killed) == NUM_KILLS
     for folder in killed:
         resume(folder, steps=400)
         assert digest(folder) == digest(tmp_path / "straight"), folder.name

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from run_helpers import cartpole, resume, train
 from test_tensorboard import in_truth, scalars
@@ -21,6 +22,11 @@ TRAIN = [
     *("dqn", "--env", "CartPole-v1", "--preset", "none", "--steps", "600", "--log-period", "100"),
     *("--agent.learn-start", "100", "--agent.hidden", "16", "--track", "wandb", "--device", "cpu"),
 ]
+
+
+def in_single_precision(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Return the rows of `metrics.jsonl` as TensorBoard, which keeps 32 bits, can hold them."""
+    return {name: [(step, float(np.float32(value))) for step, value in rows] for name, rows in in_truth(folder).items()}
 
 
 @pytest.mark.slow
@@ -52,8 +58,8 @@ def test_wandb_holds_every_row_of_a_run_and_of_its_resumption_as_one_run(tmp_pat
 def test_tensorboard_shows_every_row_of_a_run_and_of_its_resumption(tmp_path: Path) -> None:
     config = cartpole(600, log_period=100, track=TrackConfig(to="tensorboard"))
     train(replace(config, steps=300), tmp_path)
-    assert scalars(tmp_path) == in_truth(tmp_path)
+    assert scalars(tmp_path) == in_single_precision(tmp_path)
     resume(tmp_path, steps=600)
-    assert scalars(tmp_path) == in_truth(tmp_path)
+    assert scalars(tmp_path) == in_single_precision(tmp_path)
     assert scalars(tmp_path).keys() >= CHARTS
     assert scalars(tmp_path)["charts/SPS"][-1][0] == 600
