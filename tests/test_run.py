@@ -18,9 +18,11 @@ from tengen.checkpoint import files as checkpoint_files
 from tengen.config import RunConfig, TrackConfig
 from tengen.envs import EnvConfig, make_env
 from tengen.errors import UserError
+from tengen.evaluate import evaluate
 from tengen.loop import interact
 from tengen.replay.storage import RingLog
 from tengen.run import load_policy, open_run, resume, train
+from tengen.run.folder import versions
 from tengen.types import Array, State
 
 SMALL = [
@@ -232,11 +234,9 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
 def test_other_versions_are_warned_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import tengen.run.trainer as trainer
-
     train(cartpole(100), tmp_path)
-    now = trainer.versions()
-    monkeypatch.setattr(trainer, "versions", lambda: {**now, "torch": "0.4"})
+    now = versions()
+    monkeypatch.setattr("tengen.run.trainer.versions", lambda: {**now, "torch": "0.4"})
     resume(tmp_path, steps=200)
     assert f"torch {now['torch']} -> 0.4" in capsys.readouterr().err
 
@@ -258,11 +258,9 @@ def test_the_policy_of_each_checkpoint_can_be_loaded_without_replay(tmp_path: Pa
 
 
 def test_an_evaluation_cut_short_by_a_signal_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import tengen.run.trainer as trainer
-
     config = cartpole(800, eval_period=400, eval_episodes=2)
     train(config, tmp_path / "through")
-    real, calls = trainer.evaluate, []
+    real, calls = evaluate, []
 
     def given_up_once(*args: object, **kwargs: object) -> object:
         calls.append(args)
@@ -270,7 +268,7 @@ def test_an_evaluation_cut_short_by_a_signal_is_made_up_for(tmp_path: Path, monk
             signal.raise_signal(signal.SIGTERM)
         return real(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trainer, "evaluate", given_up_once)
+    monkeypatch.setattr("tengen.run.trainer.evaluate", given_up_once)
     result = train(config, tmp_path / "cut")
     assert (result.step, result.signal, result.finished) == (400, signal.SIGTERM, False)
     assert resume(tmp_path / "cut").finished
@@ -331,11 +329,9 @@ def test_a_video_of_an_evaluation_is_made_when_asked_for(tmp_path: Path) -> None
 def test_an_evaluation_cut_short_at_the_last_step_is_made_up_for_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import tengen.run.trainer as trainer
-
     config = cartpole(400, eval_period=200, eval_episodes=2)
     train(config, tmp_path / "through")
-    real, calls = trainer.evaluate, []
+    real, calls = evaluate, []
 
     def given_up_at_first(*args: object, **kwargs: object) -> object:
         calls.append(args)
@@ -343,7 +339,7 @@ def test_an_evaluation_cut_short_at_the_last_step_is_made_up_for_once(
             signal.raise_signal(signal.SIGTERM)
         return real(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trainer, "evaluate", given_up_at_first)
+    monkeypatch.setattr("tengen.run.trainer.evaluate", given_up_at_first)
     assert train(config, tmp_path / "cut").signal == signal.SIGTERM
     for _ in range(2):
         resume(tmp_path / "cut")
