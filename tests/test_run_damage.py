@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_helpers import cartpole, digest, resume, rows, train
+from run_helpers import cartpole, digest, rows
 
 from tengen.checkpoint.files import DamagedCheckpointError
-from tengen.run import open_run
+from tengen.run import open_run, resume, train
 
 KILLED = 9
 NUM_KILLS = 16

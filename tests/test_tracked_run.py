@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_helpers import cartpole, resume, train
+from run_helpers import cartpole
 from test_tensorboard import in_truth, scalars
 from wandb_helpers import isolated, mirrored, truth
 from wandb_stub import KEY, WandbStub
 
 from tengen.config import TrackConfig
+from tengen.run import resume, train
 
 CHARTS = {"charts/SPS", "charts/episodic_return", "charts/epsilon", "losses/loss"}
 

@@ -74,6 +74,7 @@ def columns(path: Path) -> list[int]:
 
 def test_a_gif_shows_each_step_from_the_first_to_the_last(tmp_path: Path) -> None:
     result = film(FirstLegal(), Counted(), tmp_path / "film.gif", episodes=2)
+    assert result is not None
     length = int(result.lengths[0])
     assert length == 7  # X takes 0 2 4 6, a diagonal, while O takes 1 3 5
     assert columns(tmp_path / "film.gif") == 2 * list(range(length + 1))
@@ -89,6 +90,7 @@ def test_a_gif_runs_at_the_environments_pace_and_for_ever(tmp_path: Path) -> Non
 def test_the_return_is_the_one_that_an_evaluation_reports(tmp_path: Path) -> None:
     filmed = film(FirstLegal(), Counted(), tmp_path / "film.gif", seed=5, epsilon=0.5)
     evaluated = evaluate(FirstLegal(), Counted(), 1, 5, epsilon=0.5)
+    assert filmed is not None
     assert evaluated is not None
     np.testing.assert_array_equal(filmed.returns, evaluated.returns)
     np.testing.assert_array_equal(filmed.lengths, evaluated.lengths)
