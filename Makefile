@@ -60,6 +60,7 @@ lint: lint-style lint-types lint-imports ## check style, format, types and the d
 lint-style: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -q tests/test_house.py -k executes  # allow_pickle too, for which ruff has no rule
 
 lint-types: $(DEV)
 	$(BIN)/python -m mypy
