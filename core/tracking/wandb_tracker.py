@@ -109,6 +109,9 @@ class WandbTracker:
         except TimeoutError:
             synced = f"wandb sync --include-online {shlex.quote(self._run.settings.sync_dir)}"
             self._message(f"W&B did not take all rows in {FINISH_TIMEOUT:.0f} s; upload the rest with: {synced}")
+        except Exception:
+            _stop_service()  # as in `_send`
+            raise
 
     @property
     def run_id(self) -> str:
