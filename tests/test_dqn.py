@@ -115,12 +115,15 @@ def test_without_a_target_network_the_network_is_its_own_target() -> None:
     assert agent.learner.target.network is agent.learner.network
 
 
-def test_rewards_are_clipped_only_when_asked() -> None:
-    big = batch()._replace(reward=np.full(16, 50.0, np.float32), bootstrap=np.zeros(16, np.float32))
-    one = big._replace(reward=np.ones(16, np.float32))
-    clipping, plain = build(reward_clip=1.0), build()
-    assert clipping.learner.loss_of(big)[0].item() == plain.learner.loss_of(one)[0].item()
-    assert plain.learner.loss_of(big)[0].item() > 40
+@pytest.mark.parametrize(
+    ("clip", "expected"), [(1.0, 1.0 + 0.5 * 1.0 - 0.25 * 0.3), (None, 50.0 + 0.5 * 2.0 - 0.25 * 0.3)]
+)
+def test_each_reward_of_an_n_step_sum_is_clipped_and_only_when_asked(clip: float | None, expected: float) -> None:
+    agent = build(n_step=3, gamma=0.5, reward_clip=clip, learn_start=100)
+    agent.update(step(0.0, first=True), Decision(np.array([0])), step(1.0, reward=50.0))
+    agent.update(step(1.0), Decision(np.array([0])), step(2.0, reward=2.0))
+    agent.update(step(2.0), Decision(np.array([0])), step(3.0, reward=-0.3))
+    assert agent.replay.sample(1).reward[0] == pytest.approx(expected)
 
 
 def test_the_gradient_is_clipped_to_its_norm() -> None:

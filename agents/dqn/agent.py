@@ -23,6 +23,7 @@ class DQN:
         learn_start: Environment steps taken at random before the first update.
         learn_period: Environment steps between learning.
         updates_per_learn: Updates each time.
+        reward_clip: Each reward is clipped to [-x, x] before it is remembered, or None.
         rng: Draws exploration.
     """
 
@@ -37,6 +38,7 @@ class DQN:
         learn_start: int,
         learn_period: int,
         updates_per_learn: int,
+        reward_clip: float | None,
         rng: np.random.Generator,
     ) -> None:
         self.num_actions = spec.num_actions
@@ -47,6 +49,7 @@ class DQN:
         self.learn_start = learn_start
         self.learn_period = learn_period
         self.updates_per_learn = updates_per_learn
+        self.reward_clip = reward_clip
         self.rng = rng
         self.num_steps = 0  # environment steps seen
 
@@ -63,6 +66,8 @@ class DQN:
 
     def update(self, step: TimeStep, decision: Decision, next_step: TimeStep) -> Metrics:
         """Remember the step, and learn as often as `learn_period` came round in it."""
+        if self.reward_clip is not None:
+            next_step = next_step._replace(reward=next_step.reward.clip(-self.reward_clip, self.reward_clip))
         self.replay.add(step, decision, next_step)
         before = max(self.num_steps, self.learn_start)
         self.num_steps += len(step.reward)

@@ -39,7 +39,6 @@ def build(config: DQNConfig, spec: EnvSpec, rng: np.random.Generator, device: st
         LOSSES[config.loss],
         _learning_rate(config),
         gradient_clip=config.gradient_clip,
-        reward_clip=config.reward_clip,
         device=torch.device(device),
         autocast=_computes_in_bfloat16(config.precision, device),
     )
@@ -52,6 +51,7 @@ def build(config: DQNConfig, spec: EnvSpec, rng: np.random.Generator, device: st
         learn_start=config.learn_start,
         learn_period=config.learn_period,
         updates_per_learn=config.updates_per_learn,
+        reward_clip=config.reward_clip,
         rng=agent_rng,
     )
 

@@ -72,7 +72,6 @@ class Learner:
         loss: Of (prediction, target), each [N].
         learning_rate: By environment steps.
         gradient_clip: Largest norm of the gradient, or None.
-        reward_clip: Rewards are clipped to [-x, x], or None.
         device: Where the networks are.
         autocast: Compute in bfloat16.
     """
@@ -86,7 +85,6 @@ class Learner:
         learning_rate: LinearSchedule,
         *,
         gradient_clip: float | None,
-        reward_clip: float | None,
         device: torch.device,
         autocast: bool,
     ) -> None:
@@ -96,7 +94,6 @@ class Learner:
         self.loss = loss
         self.learning_rate = learning_rate
         self.gradient_clip = gradient_clip
-        self.reward_clip = reward_clip
         self.device = device
         self.autocast = autocast
         self.num_updates = 0
@@ -139,8 +136,6 @@ class Learner:
     def loss_of(self, batch: Transition) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch (a scalar that can be differentiated) and Q of its actions, [N]."""
         r_t = self._tensor(batch.reward)
-        if self.reward_clip is not None:
-            r_t = r_t.clamp(-self.reward_clip, self.reward_clip)
         legal_t = None if batch.next_legal is None else self._tensor(batch.next_legal)
         with torch.no_grad(), self._precision():
             v_t = greedy_value(self.target.network(self._tensor(batch.next_observation)).float(), legal_t)
