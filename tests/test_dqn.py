@@ -223,6 +223,19 @@ def test_bfloat16_gives_the_loss_of_float32_within_its_precision() -> None:
     assert rounded.learner.loss_of(data)[0].item() == pytest.approx(exact.learner.loss_of(data)[0].item(), rel=0.02)
 
 
+@pytest.mark.parametrize("here", [False, True])
+def test_a_run_keeps_the_precision_that_it_began_with_on_another_machine(
+    here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: not here)
+    began = build(precision="auto")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: here)
+    resumed = build(precision="auto")
+    assert (began.learner.autocast, resumed.learner.autocast) == (not here, here)
+    resumed.load_state_dict(began.state_dict())
+    assert resumed.learner.autocast is began.learner.autocast
+
+
 def test_the_nature_network_has_the_papers_layers() -> None:
     space = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
     network = q_network(space, 18, (512,), torch.Generator().manual_seed(0))

@@ -146,23 +146,25 @@ class Learner:
         return self.loss(q_tm1, target), q_tm1
 
     def state_dict(self) -> State:
-        """Return both networks, the optimizer's moments and the number of updates."""
+        """Return both networks, the optimizer's moments, the number of updates and the precision."""
         state: State = {
             "network": module_state(self.network),
             "optimizer": optimizer_state(self.optimizer),
             "num_updates": self.num_updates,
+            "autocast": self.autocast,
         }
         if self.target.network is not self.network:
             state["target"] = module_state(self.target.network)
         return state
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from a state."""
+        """Continue from a state, in its precision: another machine must not change the numbers of a run."""
         load_module_state(self.network, state["network"])
         load_optimizer_state(self.optimizer, state["optimizer"])
         if self.target.network is not self.network:
             load_module_state(self.target.network, state["target"])
         self.num_updates = int(state["num_updates"])
+        self.autocast = bool(state["autocast"])
 
 
 class GreedyPolicy:
