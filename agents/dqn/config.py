@@ -65,7 +65,7 @@ class DQNConfig:
     gradient_clip: float | None = 10.0
     """Largest norm of the gradient; none unless given."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
-    """Arithmetic of forward and backward passes; auto takes bfloat16 where the processor computes in it at the start."""
+    """Arithmetic of forward and backward passes; auto takes bfloat16 where the run starts on a processor with it."""
 
     def __post_init__(self) -> None:
         for name in ("n_step", "batch_size", "replay_capacity", "learn_period", "updates_per_learn", "target_period"):
