@@ -28,6 +28,10 @@ class DamagedCheckpointError(UserError):
     """A file of a checkpoint is missing, or is not what was written."""
 
 
+class UnreadableCheckpointError(DamagedCheckpointError):
+    """The machine refused to read a file of a checkpoint. What it holds may be whole, and readable a moment later."""
+
+
 def sha256(data: bytes) -> str:
     """The SHA-256 of some bytes, in lower-case hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
@@ -146,8 +150,10 @@ def _read(path: Path, complaint: Callable[[int], str | None]) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        reason = {errno.ENOENT: "is missing", errno.ELOOP: "is a link"}.get(error.errno or 0)
-        raise DamagedCheckpointError(f"{path} {reason or f'cannot be read: {error.strerror}'}") from error
+        reason = _NOT_THERE.get(error.errno or 0)
+        if reason is None:
+            raise _unreadable(path, error) from error
+        raise DamagedCheckpointError(f"{path} {reason}") from error
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
@@ -158,6 +164,19 @@ def _read(path: Path, complaint: Callable[[int], str | None]) -> bytes:
         with open(handle, "rb", closefd=False) as file:
             return file.read(status.st_size)
     except OSError as error:
-        raise DamagedCheckpointError(f"{path} cannot be read: {error.strerror}") from error
+        raise _unreadable(path, error) from error
     finally:
         os.close(handle)
+
+
+_NOT_THERE: Final = {
+    errno.ENOENT: "is missing",
+    errno.ELOOP: "is a link",
+    errno.ENOTDIR: "is missing: its folder is none",
+    errno.ENXIO: "is not a plain file",
+}
+"""What the errors of opening a file say for certain. Any other may pass: no memory, too many files, a disk's hiccup."""
+
+
+def _unreadable(path: Path, error: OSError) -> UnreadableCheckpointError:
+    return UnreadableCheckpointError(f"{path} cannot be read: {error.strerror}")

@@ -6,8 +6,9 @@
       best.json          the step of the best policy and its score
 
 A checkpoint is written beside (".new-"), synced, and renamed: it is there as a whole or not at all. The newest two can
-be gone on from; older ones are kept for their policy only. What a crash leaves behind, the next `save` removes; nothing
-but `save` and `mark_best` ever writes, so that a run can be evaluated while it trains.
+be gone on from; older ones are kept for their policy only. What a crash leaves behind, the next `save` removes, but
+nothing that merely could not be read, for it may be whole. Nothing but `save` and `mark_best` ever writes, so that a
+run can be evaluated while it trains.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import safetensors.numpy
 from tengen.checkpoint import files, sealed, tree
 from tengen.checkpoint.checkpoint import Checkpoint
 from tengen.checkpoint.chunks import ChunkWriter
-from tengen.checkpoint.files import DamagedCheckpointError
+from tengen.checkpoint.files import DamagedCheckpointError, UnreadableCheckpointError
 from tengen.checkpoint.manifest import CHUNK_NAME, COMPONENT, NAME, FileEntry, LogEntry, Manifest, read_manifest
 from tengen.errors import UserError
 from tengen.types import State
@@ -69,6 +70,7 @@ class CheckpointStore:
         self._warn = warn
         self._chunks = ChunkWriter(self._chunk_folder, chunk_bytes)
         self._damaged: set[int] = set()
+        self._unreadable: set[int] = set()  # may be whole
 
     def steps(self) -> list[int]:
         """The steps of all checkpoints, oldest first, whole or not."""
@@ -128,7 +130,7 @@ class CheckpointStore:
             try:
                 checkpoint = self._open(step, folder, resume)
             except DamagedCheckpointError as error:
-                self._damaged.add(step)
+                (self._unreadable if isinstance(error, UnreadableCheckpointError) else self._damaged).add(step)
                 found.append(str(error))
                 continue
             if resume and not checkpoint.resumable:
@@ -169,14 +171,10 @@ class CheckpointStore:
 
     def best_mark(self) -> BestMark | None:
         """Which checkpoint is marked as the best; None where none is, or, with a warning, where the mark is damaged."""
-        path = self._folder / "best.json"
-        if not path.is_symlink() and not path.exists():
-            return None
         try:
-            content = sealed.read_sealed(path)
-            return BestMark(int(content["step"]), float.fromhex(content["score"]))
-        except (DamagedCheckpointError, KeyError, ValueError, TypeError) as error:
-            self._warn(f"no checkpoint counts as the best: {path}: {error}")
+            return self._read_mark()
+        except UnreadableCheckpointError as error:
+            self._warn(f"no checkpoint counts as the best: {error}")
             return None
 
     def mark_best(self, step: int, score: float) -> None:
@@ -193,6 +191,19 @@ class CheckpointStore:
             raise UserError(
                 f"could not mark the checkpoint at step {step} in {self._folder} as the best: {error.strerror or error}"
             ) from error
+
+    def _read_mark(self) -> BestMark | None:
+        path = self._folder / "best.json"
+        if not path.is_symlink() and not path.exists():
+            return None
+        try:
+            content = sealed.read_sealed(path)
+            return BestMark(int(content["step"]), float.fromhex(content["score"]))
+        except UnreadableCheckpointError:
+            raise
+        except (DamagedCheckpointError, KeyError, ValueError, TypeError) as error:
+            self._warn(f"no checkpoint counts as the best: {path}: {error}")
+            return None
 
     def _open(self, step: int, folder: Path, resume: bool) -> Checkpoint:
         try:
@@ -291,33 +302,57 @@ class CheckpointStore:
         return f"the last checkpoint at step {earlier[-1]} is intact" if earlier else "there is no earlier checkpoint"
 
     def _tidy(self, step: int) -> None:
-        """Keep what is to be kept beside the checkpoint of this step, which has just been saved."""
+        """Keep what is to be kept beside the checkpoint of this step, which has just been saved.
+
+        What can't be read now is left as it is, and counts for nothing.
+        """
         self._remove_aside(self._folder / _folder_name(step))
-        best = self.best_mark()
-        if best is not None and best.step > step:
-            files.unlink(self._folder / "best.json")
-            best = None
-        manifests: dict[int, Manifest] = {}
-        for other, folder in self._folders().items():
-            try:
-                if other <= step and other not in self._damaged:
-                    manifests[other] = read_manifest(folder)
-            except DamagedCheckpointError:
-                continue
-        older = sorted(manifests)[:-NUM_RESUMABLE]
-        spare = [other for other in older if best is None or other != best.step]
-        for other in spare[: max(0, len(spare) - self._keep)]:
-            del manifests[other]
         folders = self._folders()
+        manifests, unread = self._manifests(step, folders)
+        unsure = unread | self._unreadable
+        older = sorted(manifests.keys() - unsure)[:-NUM_RESUMABLE]
+        for other in self._spare(step, older):
+            del manifests[other]
         # Oldest first, so that of a discarded timeline none but its last checkpoint is ever the newest.
-        for other in sorted(folders.keys() - manifests.keys()):
+        for other in sorted(folders.keys() - manifests.keys() - unread):
             self._remove_folder(folders[other])
         for other in older:
             if other in manifests and manifests[other].resumable:
                 manifests[other] = manifests[other].retired()
                 files.replace(folders[other] / NAME, manifests[other].to_bytes())
         self._damaged.clear()
-        self._collect(manifests)
+        self._unreadable.clear()
+        if not unread:  # else who knows which chunks they name
+            self._collect(manifests)
+
+    def _manifests(self, step: int, folders: Mapping[int, Path]) -> tuple[dict[int, Manifest], set[int]]:
+        """Return the manifests of the whole checkpoints up to a step, and the steps of those that can't be read."""
+        manifests: dict[int, Manifest] = {}
+        unread = set()
+        for other, folder in folders.items():
+            if other > step or other in self._damaged:
+                continue
+            try:
+                manifests[other] = read_manifest(folder)
+            except UnreadableCheckpointError as error:
+                self._warn(f"{error}; the checkpoint at step {other} is left as it is")
+                unread.add(other)
+            except DamagedCheckpointError:
+                continue
+        return manifests, unread
+
+    def _spare(self, step: int, older: list[int]) -> list[int]:
+        """Return which of the older checkpoints are too many; a mark of the best that was discarded is removed."""
+        try:
+            best = self._read_mark()
+        except UnreadableCheckpointError as error:
+            self._warn(f"{error}; no checkpoint is removed, since any may be the best")
+            return []
+        if best is not None and best.step > step:
+            files.unlink(self._folder / "best.json")
+            best = None
+        spare = [other for other in older if best is None or other != best.step]
+        return spare[: max(0, len(spare) - self._keep)]
 
     def _collect(self, manifests: Mapping[int, Manifest]) -> None:
         """Remove the chunks that no manifest names. Manifests that stopped naming them are on disk by now."""
