@@ -116,13 +116,13 @@ def test_without_a_target_network_the_network_is_its_own_target() -> None:
 
 
 @pytest.mark.parametrize(
-    ("clip", "expected"), [(1.0, 1.0 + 0.5 * 1.0 - 0.25 * 0.3), (None, 50.0 + 0.5 * 2.0 - 0.25 * 0.3)]
+    ("clip", "expected"), [(1.5, 1.5 + 0.5 * 0.3 - 0.25 * 1.5), (None, 50.0 + 0.5 * 0.3 - 0.25 * 4.0)]
 )
 def test_each_reward_of_an_n_step_sum_is_clipped_and_only_when_asked(clip: float | None, expected: float) -> None:
     agent = build(n_step=3, gamma=0.5, reward_clip=clip, learn_start=100)
     agent.update(step(0.0, first=True), Decision(np.array([0])), step(1.0, reward=50.0))
-    agent.update(step(1.0), Decision(np.array([0])), step(2.0, reward=2.0))
-    agent.update(step(2.0), Decision(np.array([0])), step(3.0, reward=-0.3))
+    agent.update(step(1.0), Decision(np.array([0])), step(2.0, reward=0.3))
+    agent.update(step(2.0), Decision(np.array([0])), step(3.0, reward=-4.0))
     assert agent.replay.sample(1).reward[0] == pytest.approx(expected)
 
 

@@ -355,6 +355,8 @@ def test_a_checkpoint_at_an_episodes_end_is_the_same_whoever_takes_it(tmp_path: 
     train(cartpole(end, checkpoint_period=0), tmp_path / "last")
     train(cartpole(end, checkpoint_period=end), tmp_path / "due")
     assert digest(tmp_path / "last") == digest(tmp_path / "due")
+    train(cartpole(end + 1, checkpoint_period=end), tmp_path / "on the way")
+    assert digest(tmp_path / "last") == open_run(tmp_path / "on the way").store.load(end).digest()
 
 
 def test_a_finished_run_that_went_past_its_steps_is_resumed_without_complaint(tmp_path: Path) -> None:
@@ -391,6 +393,7 @@ def test_an_interrupt_while_a_checkpoint_is_put_in_place_leaves_the_one_before(
     for tick in interact(agent, env, 20, seed=0):
         if tick.num_steps == 10:
             store.save(10, {"agent": agent.state_dict()}, {})
+    before = sorted(tmp_path.rglob("*"))
     placed: list[Path] = []
 
     def interrupt(operation: str, path: Path) -> None:
@@ -404,6 +407,7 @@ def test_an_interrupt_while_a_checkpoint_is_put_in_place_leaves_the_one_before(
     with pytest.raises(KeyboardInterrupt):
         store.save(20, {"agent": agent.state_dict()}, {})
     monkeypatch.undo()
+    assert sorted(tmp_path.rglob("*")) == before, "what was written is removed"
     latest = CheckpointStore(tmp_path).latest()
     assert latest is not None
     assert latest.step == 10
