@@ -35,7 +35,13 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
         "random": "tengen.agents.random.config:RandomConfig",
     },
     "envs": {
+        "tengen/BlockingMaze-v0": "tengen.envs.book:make",
+        "tengen/DynaMaze-v0": "tengen.envs.book:make",
+        "tengen/RandomWalk-v0": "tengen.envs.book:make",
+        "tengen/RandomWalk19-v0": "tengen.envs.book:make",
+        "tengen/ShortcutMaze-v0": "tengen.envs.book:make",
         "tengen/TicTacToe-v0": "tengen.envs.tictactoe:make",
+        "tengen/WindyGridworld-v0": "tengen.envs.book:make",
     },
     "planners": {},
 }
