@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tengen.actions import random_actions
 from tengen.contracts import Environment, Policy
-from tengen.types import Floats, Ints
+from tengen.types import Floats, Ints, TimeStep
+
+_EPSILON = 0x657073
+"""Beside an episode's seed, seeds the draws of its random actions."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ def evaluate(
     Not the first N to finish: those would be the short ones. Rewards are summed over all moves of an episode, in a
     two-player game from the side of whoever moved first.
 
+    The random actions that `epsilon` asks for come from a generator of the episode's own, so the number of environments
+    changes nothing. Where a policy draws by itself it does: all of its draws come from one generator of `seed`, in the
+    order of the steps.
+
     Args:
         policy: Chooses the actions.
         env: Made with `training=False`.
@@ -63,20 +69,21 @@ def evaluate(
         The evaluation, or None when it was given up.
     """
     num_envs = env.spec.num_envs
-    rng = np.random.default_rng(seed)
+    policy_rng = np.random.default_rng(seed)
     returns = np.zeros(num_episodes)
     lengths = np.zeros(num_episodes, np.int64)
     episode = np.arange(num_envs)  # [B], the episode that a row plays
     upcoming = num_envs
     done = 0
     sign = np.ones(num_envs)  # [B], -1 while the second player is to move
+    epsilon_rngs = [_epsilon_rng(seed, row) for row in range(num_envs)]  # [B], of the episode that a row plays
     step = env.reset(seed + episode)
     while done < num_episodes:
         if should_stop is not None and should_stop():
             return None
-        actions = policy.act(step, rng)
+        actions = policy.act(step, policy_rng)
         if epsilon > 0:
-            actions = np.where(rng.random(num_envs) < epsilon, random_actions(step, env.spec.num_actions, rng), actions)
+            actions = _with_random_actions(actions, step, epsilon, env.spec.num_actions, epsilon_rngs)
         step = env.step(actions)
         playing = episode < num_episodes
         reward = step.reward if step.score is None else step.score
@@ -89,6 +96,23 @@ def evaluate(
                 if on_episode is not None:
                     on_episode(done, float(returns[episode[row]]))
             episode[row], upcoming, sign[row] = upcoming, upcoming + 1, 1.0
+            epsilon_rngs[row] = _epsilon_rng(seed, int(episode[row]))
         if step.last.any():
             step = env.reset_done(seed + episode)
     return Evaluation(seed, returns, lengths)
+
+
+def _epsilon_rng(seed: int, episode: int) -> np.random.Generator:
+    return np.random.default_rng([seed + episode, _EPSILON])
+
+
+def _with_random_actions(
+    actions: Ints, step: TimeStep, epsilon: float, num_actions: int, rngs: Sequence[np.random.Generator]
+) -> Ints:
+    """Return actions [B], each replaced by a random legal one with probability epsilon, as its generator draws."""
+    chosen = actions.copy()
+    for row, rng in enumerate(rngs):
+        if rng.random() < epsilon:
+            legal = np.arange(num_actions) if step.legal is None else np.flatnonzero(step.legal[row])
+            chosen[row] = rng.choice(legal)
+    return chosen

@@ -83,13 +83,46 @@ def test_random_actions_come_at_the_rate_of_epsilon() -> None:
     assert 18 < length(1.0) < 27  # a random policy's 22
 
 
-def test_a_draw_and_a_win_are_counted_from_the_side_that_moved_first() -> None:
-    class Lowest:
-        def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
-            assert step.legal is not None
-            actions: Ints = step.legal.argmax(1)
-            return actions
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "tengen/TicTacToe-v0"])
+def test_random_actions_belong_to_the_episode_however_many_environments_play(env_id: str) -> None:
+    def play(num_envs: int, seed: int = 50) -> tuple[list[float], list[int]]:
+        env = make_env(EnvConfig(env_id, num_envs), training=False)
+        result = evaluate(Lowest(), env, 12, seed, epsilon=0.5)
+        assert result is not None
+        return result.returns.tolist(), result.lengths.tolist()
 
+    alone = play(1)
+    assert len(set(alone[1])) > 1, "nothing was random"
+    for num_envs in (2, 5, 12, 16):
+        assert play(num_envs) == alone
+    later = play(3, seed=53)  # an episode's draws follow from its own seed
+    assert (later[0][:9], later[1][:9]) == (alone[0][3:], alone[1][3:])
+
+
+def test_random_actions_differ_between_rows_and_steps() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Watched(LengthsFromSeeds):
+        def step(self, actions: Ints) -> TimeStep:
+            seen.append(tuple(actions.tolist()))
+            return super().step(actions)
+
+    evaluate(ConstantPolicy(0), Watched(6), 60, 0, epsilon=1.0)  # type: ignore[arg-type]  # a toy
+    assert len(set(seen)) > len(seen) // 2
+    assert {action for actions in seen for action in actions} == {0, 1}
+
+
+class Lowest:
+    """The lowest legal action."""
+
+    def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
+        if step.legal is None:
+            return np.zeros(len(step.reward), np.int64)
+        actions: Ints = step.legal.argmax(1)
+        return actions
+
+
+def test_a_draw_and_a_win_are_counted_from_the_side_that_moved_first() -> None:
     result = evaluate(Lowest(), make_env(EnvConfig("tengen/TicTacToe-v0", 3), training=False), 3, 0)
     assert result is not None
     # Squares 0 1 2 3 4 5 6: the first player holds 0 2 4 6, the diagonal 2 4 6, and wins with the seventh move.
