@@ -102,7 +102,11 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
         ("evaluate", ["RUN is missing", "tengen evaluate runs/mine"]),
         ("evaluate nowhere --episodes 0", ["--episodes must be at least 1"]),
         ("evaluate nowhere --epsilon 2", ["--epsilon must be between 0 and 1"]),
-        ("evaluate nowhere --seed -1", ["--seed must not be negative"]),
+        ("evaluate nowhere --seed -1", ["--seed must be between 0 and", "-1"]),
+        (f"evaluate nowhere --seed {2**63}", ["--seed must be between 0 and", str(2**63)]),
+        (f"evaluate nowhere --seed {2**63 - 9} --episodes 9", [f"--seed must be between 0 and {2**63 - 10}"]),
+        ("play nowhere --seed -1", ["--seed must be between 0 and", "-1"]),
+        (f"play nowhere --seed {2**63}", ["--seed must be between 0 and", str(2**63)]),
         ("checkpoint nowhere", ["nowhere is not a run"]),
         ("play nowhere", ["nowhere is not a run"]),
         ("list agent", ["KIND must be 'agents', 'envs'", "'agent'"]),
@@ -186,6 +190,17 @@ def test_damaged_settings_of_a_run_are_refused(
     path.write_text(damage(path.read_text()))
     for command in (f"evaluate {run}", f"checkpoint {run}", f"train --resume {run}"):
         refused(command, "config.json", *fragments)
+
+
+def test_the_greatest_seed_is_taken_and_the_next_is_refused(
+    run: Path, refused: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (f"evaluate {run} --episodes 3 --num-envs 2 --json", f"play {run} --episodes 3"):
+        refused(f"{command} --seed {2**63}", "--seed must be between 0 and ")
+        greatest = 2**63 - 3 - (2 if "evaluate" in command else 1)
+        refused(f"{command} --seed {greatest + 1}", f"--seed must be between 0 and {greatest},")
+        assert main([*command.split(), "--seed", str(greatest)]) == 0
+        capsys.readouterr()
 
 
 @pytest.mark.parametrize(

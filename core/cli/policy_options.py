@@ -25,8 +25,9 @@ def check_episodes(given: Mapping[str, Any]) -> None:
     for name in ("episodes", "num-envs"):
         if given.get(name, 1) < 1:
             raise UserError(f"--{name} must be at least 1, got {given[name]}")
-    if given["seed"] < 0:
-        raise UserError(f"--seed must not be negative, got {given['seed']}")
+    most = 2**63 - given["episodes"] - given.get("num-envs", 1)  # the seeds that follow are 64-bit integers too
+    if not 0 <= given["seed"] <= most:
+        raise UserError(f"--seed must be between 0 and {most}, got {given['seed']}")
     if given["epsilon"] is not None and not 0 <= given["epsilon"] <= 1:
         raise UserError(f"--epsilon must be between 0 and 1, got {given['epsilon']}")
 
