@@ -52,6 +52,7 @@ def train(config: RunConfig, folder: Path, *, command: Sequence[str] = ()) -> Ru
     """
     with contextlib.ExitStack() as stack:
         env, agent, config = _assemble(config, stack)
+        env.reset(_env_seed(config.seed))  # the loop does it again: one that refuses to start leaves no folder behind
         make_folder(folder)
         stack.enter_context(RunLock(folder / "lock"))
         session = stack.enter_context(_Session(create_run(folder, config), env, agent, command))
@@ -122,6 +123,11 @@ def _assemble(config: RunConfig, stack: contextlib.ExitStack) -> tuple[Environme
 def _seeds(seed: int) -> list[np.random.SeedSequence]:
     """Return independent seeds for the agent and the environment."""
     return np.random.SeedSequence(seed).spawn(2)
+
+
+def _env_seed(seed: int) -> int:
+    """Return what the environment's first reset takes, in 63 bits."""
+    return int(_seeds(seed)[1].generate_state(1, np.uint64)[0] >> 1)
 
 
 def _compute_deterministically() -> None:
@@ -216,7 +222,7 @@ class _Session:
     def go(self) -> RunResult:
         """Train until the end or a signal; either way it ends with a checkpoint."""
         count = saved_at = self.start
-        env_seed = int(_seeds(self.config.seed)[1].generate_state(1, np.uint64)[0] >> 1)
+        env_seed = _env_seed(self.config.seed)
         with self.signals:
             if self.eval_due:
                 self._save_evaluated(count)
