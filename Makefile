@@ -18,8 +18,12 @@ FILES := $(CURDIR) $(sort $(shell find $(FOLDERS) -type f ! -name '*.pyc'))
 INSTALLED := build/.installed-$(firstword $(shell echo '$(FILES)' | cksum))
 DEV := $(VENV)/.dev
 
-# What `make bench` runs; the other scripts there need to be told a run or an agent.
+# What `make bench` runs; the other scripts there need to be told a run or an agent. They take different options, so
+# each has its own: `make bench STARTUP_ARGS='--runs 5' DQN_ATARI_ARGS='--steps 800'`.
 BENCHMARKS := benchmarks/startup.py benchmarks/dqn_atari.py
+STARTUP_ARGS ?=
+DQN_ATARI_ARGS ?=
+arguments_of = $($(shell basename $(1) .py | tr a-z A-Z)_ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install train test lint lint-style lint-types lint-imports format bench clean
@@ -74,10 +78,11 @@ format: $(DEV) ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(DEV) ## run the benchmarks (BENCH_ARGS are passed on)
-	@for script in $(BENCHMARKS); do \
-	  echo "== $$script"; $(BIN)/python "$$script" $(BENCH_ARGS) || exit $$?; \
-	done
+bench: $(DEV) ## run the benchmarks, all of them even if one fails (STARTUP_ARGS, DQN_ATARI_ARGS)
+	@failed=; \
+	$(foreach script,$(BENCHMARKS),echo "== $(script)"; \
+	$(BIN)/python $(script) $(call arguments_of,$(script)) || failed="$$failed $(script)"; \
+	)if [ -n "$$failed" ]; then echo "make bench: failed:$$failed" >&2; exit 1; fi
 
 clean: ## remove .venv and all that was built; runs/ stays
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage coverage.xml htmlcov
