@@ -12,6 +12,7 @@ Python.
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib.util
 import os
@@ -21,10 +22,11 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, Protocol, TypeVar, cast, overload
 
 import numba
 import numpy as np
+from numba import extending
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _config: Any = numba.config  # its settings are set by name, out of mypy's sight
@@ -63,6 +65,52 @@ def _compile(function: _Function, options: dict[str, Any]) -> _Function:
         finally:
             _config.CACHE_DIR = before
     return compiled
+
+
+class GenericKernel(Protocol):
+    """A function that has an implementation for each kind of its first argument; made by `generic`."""
+
+    def __call__(self, first: Any, *rest: Any) -> Any:
+        """Call the implementation for the first argument's class."""
+        ...
+
+    def register(self, kind: type[Any]) -> Callable[[_Function], _Function]:
+        """Return a decorator that makes a kernel the implementation for a NamedTuple class."""
+        ...
+
+
+def generic(signature: Callable[..., Any]) -> GenericKernel:
+    """Return a function whose implementation is chosen by the class of its first argument, a NamedTuple.
+
+    Numba knows the class when it compiles a call, so that the choice costs nothing at run time: one compiled loop can
+    serve many kinds of learners, and is cached, which it would not be with a kernel passed as an argument. A module
+    that compiles calls must import every module that registers an implementation: then the cache notices their edits.
+
+    Args:
+        signature: Gives the parameters' names and the documentation; its body is not used.
+    """
+    kernels: dict[type[Any], Callable[..., Any]] = {}
+
+    def call(first: Any, *rest: Any) -> Any:
+        return kernels[type(first)](first, *rest)
+
+    def register(kind: type[Any]) -> Callable[[_Function], _Function]:
+        def decorate(kernel: _Function) -> _Function:
+            kernels[kind] = kernel
+            return kernel
+
+        return decorate
+
+    def choose(first: Any, *rest: Any) -> Callable[..., Any] | None:
+        kernel = kernels.get(getattr(first, "instance_class", object))
+        return getattr(kernel, "py_func", kernel)
+
+    functools.update_wrapper(call, signature)
+    functools.update_wrapper(choose, signature)  # numba wants the same parameters here and in the kernels
+    if not _config.DISABLE_JIT:
+        extending.overload(call, strict=False)(choose)  # strict: annotations would have to agree, too
+    call.register = register  # type: ignore[attr-defined]  # a function may have attributes
+    return cast(GenericKernel, call)
 
 
 @cache

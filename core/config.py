@@ -18,6 +18,7 @@ from tengen.registry import resolve_agent
 from tengen.typed import build, check_values, default_values, overlay, unknown_setting
 
 Tracking = Literal["none", "wandb", "tensorboard"]
+Driver = Literal["auto", "compiled", "python"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,11 @@ class RunConfig:
     eval_episodes: int = 10
     """Episodes of each of those evaluations."""
     log_period: int = 1_000
-    """Steps between rows of training metrics; each finished episode has a row of its own."""
+    """Steps between rows of training metrics."""
+    log_episodes: Literal["each", "mean", "auto"] = "auto"
+    """A row for each finished episode, or their mean in each period's row; auto: mean where the loop can compile."""
+    driver: Driver = "auto"
+    """Run the loop compiled or step by step, with equal results; auto: compiled where agent and environment can."""
     track: TrackConfig = field(default_factory=TrackConfig)
     """Mirrors of the metrics."""
     preset: str | None = None

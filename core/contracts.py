@@ -15,6 +15,8 @@ from tengen.types import Array, Bools, Decision, EnvSpec, Floats, Ints, Metrics,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tengen.tables import EpisodeLog, World
+
 BatchT_co = TypeVar("BatchT_co", covariant=True)
 
 
@@ -65,6 +67,23 @@ class Environment(Protocol):
 
 
 @runtime_checkable
+class TabledEnvironment(Environment, Protocol):
+    """An environment of which a compiled loop may step the only row on its transition tables, to the same effect."""
+
+    def world(self) -> World | None:
+        """Return what a compiled loop needs, and may modify; None where there are more rows than one."""
+        ...
+
+    def steps_until_change(self) -> int | None:
+        """Return for how many steps more the tables of `world` hold; None: for ever."""
+        ...
+
+    def went_on(self, world: World, num_steps: int) -> None:
+        """Be where a compiled loop of `num_steps` steps left the world."""
+        ...
+
+
+@runtime_checkable
 class Policy(Protocol):
     """Chooses actions and learns nothing; greedy unless its algorithm is stochastic. All evaluation uses it."""
 
@@ -95,6 +114,23 @@ class Agent(Protocol):
 
     def load_state_dict(self, state: State) -> None:
         """Continue exactly where `state_dict` was taken. Empty `RowLog`s (from a retired checkpoint) are fine."""
+        ...
+
+
+@runtime_checkable
+class CompiledAgent(Agent, Protocol):
+    """An agent that can run stretches of the loop compiled, to the same effect as `act` and `update` would have."""
+
+    def drive(self, world: World, log: EpisodeLog, num_steps: int) -> tuple[int, int]:
+        """Act and learn on an environment's tables for up to `num_steps` steps, or until the log is full.
+
+        Returns:
+            The number of steps taken, and of episodes written to the log.
+        """
+        ...
+
+    def metrics(self, num_steps: int) -> Metrics:
+        """Return what `update` reports after a number of steps."""
         ...
 
 

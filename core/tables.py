@@ -68,6 +68,25 @@ class TransitionTables(NamedTuple):
         ]
 
 
+class EpisodeLog(NamedTuple):
+    """Where a compiled loop writes the episodes that end, up to E of them at a time."""
+
+    running: Floats  # [1], the return so far of the episode under way
+    returns: Floats  # [E]
+    lengths: Ints  # [E], in steps
+    ends: Ints  # [E], environment steps done when it ended
+
+
+class World(NamedTuple):
+    """An environment's insides, for a compiled loop to step it on its tables. The loop modifies the arrays."""
+
+    tables: TransitionTables
+    position: Ints  # [3]: state, steps since the episode's start, 1 where the episode is over
+    feedback: Floats  # [2]: reward and discount of the last step
+    limit: int  # steps after which an episode is truncated
+    generator: np.random.Generator  # the environment's own
+
+
 def make_tables(
     start: Array,
     probability: Array,

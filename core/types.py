@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import gymnasium as gym
 
     from tengen.contracts import Simulator
+    from tengen.tables import TransitionTables
 
 Array: TypeAlias = NDArray[Any]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -96,7 +97,7 @@ class EnvSpec:
     has_legal: bool = False
     max_episode_steps: int | None = None
     simulator: Simulator | None = None
-    model: Any = None
+    model: TransitionTables | None = None
 
     @property
     def num_actions(self) -> int:

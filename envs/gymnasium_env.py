@@ -17,13 +17,15 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from gymnasium.wrappers import TimeLimit
 
 from tengen.contracts import Environment
 from tengen.envs._rows import Rows, row_generators
 from tengen.envs.config import EnvConfig
 from tengen.errors import UserError, did_you_mean
 from tengen.registry import names
+from tengen.tables import TransitionTables
 from tengen.types import Array, EnvSpec, Ints, State, TimeStep
 
 
@@ -41,9 +43,17 @@ def make(config: EnvConfig, *, training: bool) -> Environment:
         raise UserError(
             f"{config.id} has no protocol {config.protocol!r}: protocols are for Atari (ALE/...); leave --protocol out"
         )
+    from tengen.envs.book import model_of, samples_like_tables
+    from tengen.envs.tabled import TabledEnvironment
+
     gym_spec = _find_spec(config.id)
     envs = [_construct(gym_spec, config) for _ in range(config.num_envs)]
-    return GymnasiumEnvironment(config.id, envs, action_mask=config.action_mask)
+    inner = [env.unwrapped for env in envs]
+    model = model_of(inner[0])
+    bare = (type(envs[0]) is TimeLimit and envs[0].env is inner[0]) or envs[0] is inner[0]
+    if model is not None and bare and samples_like_tables(inner[0]) and not config.action_mask:
+        return TabledEnvironment(config.id, inner, model, _limit(envs[0]))
+    return GymnasiumEnvironment(config.id, envs, action_mask=config.action_mask, model=model)
 
 
 class GymnasiumEnvironment:
@@ -56,12 +66,19 @@ class GymnasiumEnvironment:
         env_id: The name to report.
         envs: At least one, all alike. They are this object's own from now on.
         action_mask: Take `info["action_mask"]` as the legal actions.
+        model: Their transition tables, for planners, where there are any.
 
     Raises:
         UserError: The spaces are not supported.
     """
 
-    def __init__(self, env_id: str, envs: Sequence[gym.Env[Any, Any]], action_mask: bool = False) -> None:
+    def __init__(
+        self,
+        env_id: str,
+        envs: Sequence[gym.Env[Any, Any]],
+        action_mask: bool = False,
+        model: TransitionTables | None = None,
+    ) -> None:
         assert envs, "no environment"
         self._envs = list(envs)
         observation_space, action_space = envs[0].observation_space, envs[0].action_space
@@ -72,17 +89,20 @@ class GymnasiumEnvironment:
         elif action_mask:
             raise UserError(f"{env_id} has the action space {action_space}: only discrete actions can be masked")
         self._action_mask = action_mask
-        shape, dtype = _array_of(env_id, observation_space)
-        limit = envs[0].spec.max_episode_steps if envs[0].spec is not None else None
+        observation_space = array_space(env_id, observation_space)
+        assert observation_space.shape is not None
         self.spec = EnvSpec(
             id=env_id,
             observation_space=observation_space,
             action_space=action_space,
             num_envs=len(envs),
             has_legal=action_mask,
-            max_episode_steps=limit,
+            max_episode_steps=_limit(envs[0]),
+            model=model,
         )
-        self._rows = Rows(len(envs), shape, dtype, self.spec.num_actions if action_mask else None)
+        self._rows = Rows(
+            len(envs), observation_space.shape, observation_space.dtype, self.spec.num_actions if action_mask else None
+        )
         self._generators: list[np.random.Generator] = []  # empty until the first reset
         self._seeds = [0] * len(envs)  # of the current episodes
         self._actions: list[list[Any]] = [[] for _ in envs]  # of the current episodes, as they were passed to `step`
@@ -124,16 +144,7 @@ class GymnasiumEnvironment:
         Raises:
             UserError: It can't draw itself, or was made without `render_mode="rgb_array"`.
         """
-        env = self._envs[0]
-        if env.render_mode != "rgb_array":
-            can = "rgb_array" in (env.metadata.get("render_modes") or ())
-            hint = "make it with the keyword argument render_mode='rgb_array'" if can else "it can't draw itself"
-            raise UserError(f"no picture of {self.spec.id}: {hint}")
-        try:
-            picture = env.render()
-        except (gym.error.DependencyNotInstalled, ImportError) as error:
-            raise UserError(f"no picture of {self.spec.id}: a package is missing: {error}") from error
-        return np.array(picture, np.uint8)
+        return picture_of(self.spec.id, self._envs[0])
 
     def state_dict(self) -> State:
         """Return each row's generator, its episode's seed and actions so far, and the current TimeStep."""
@@ -235,16 +246,42 @@ class GymnasiumEnvironment:
         return np.array(actions, space.dtype).reshape(len(actions), *(space.shape or ()))
 
 
-def _array_of(env_id: str, space: gym.Space[Any]) -> tuple[tuple[int, ...], Any]:
-    """Return the shape and dtype in which an observation is stored."""
-    if isinstance(space, Box):
-        return space.shape, space.dtype
-    if isinstance(space, Discrete):
-        return (), np.int64
+def array_space(env_id: str, space: gym.Space[Any]) -> gym.Space[Any]:
+    """Return the space of an environment's observations as arrays: a Tuple of numbers becomes a row of them.
+
+    Raises:
+        UserError: The space is not supported.
+    """
+    if isinstance(space, Box | Discrete | MultiDiscrete):
+        return space
+    parts = getattr(space, "spaces", None)
+    if isinstance(space, gym.spaces.Tuple) and parts and all(isinstance(part, Discrete) for part in parts):
+        return MultiDiscrete([part.n for part in parts], start=[part.start for part in parts])
     raise UserError(
-        f"{env_id} has the observation space {space}: Box and Discrete ones are supported;"
-        " register it wrapped in gymnasium.wrappers.FlattenObservation"
+        f"{env_id} has the observation space {space}: Box, Discrete, MultiDiscrete and a Tuple of Discrete ones are"
+        " supported; register it wrapped in gymnasium.wrappers.FlattenObservation"
     )
+
+
+def picture_of(env_id: str, env: gym.Env[Any, Any]) -> Array:
+    """Return a picture of an environment, uint8 [H, W, 3].
+
+    Raises:
+        UserError: It can't draw itself, or was made without `render_mode="rgb_array"`.
+    """
+    if env.render_mode != "rgb_array":
+        can = "rgb_array" in (env.metadata.get("render_modes") or ())
+        hint = "make it with the keyword argument render_mode='rgb_array'" if can else "it can't draw itself"
+        raise UserError(f"no picture of {env_id}: {hint}")
+    try:
+        picture = env.render()
+    except (gym.error.DependencyNotInstalled, ImportError) as error:
+        raise UserError(f"no picture of {env_id}: a package is missing: {error}") from error
+    return np.array(picture, np.uint8)
+
+
+def _limit(env: gym.Env[Any, Any]) -> int | None:
+    return env.spec.max_episode_steps if env.spec is not None else None
 
 
 def _find_spec(env_id: str) -> gym.envs.registration.EnvSpec:

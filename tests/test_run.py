@@ -281,7 +281,7 @@ def test_the_run_folder_tells_what_was_run(tmp_path: Path) -> None:
     train(config, tmp_path, command=["tengen", "train", "dqn"])
     resume(tmp_path, steps=200, command=["tengen", "train", "--resume", str(tmp_path)])
     run = open_run(tmp_path)
-    assert run.config == replace(config, steps=200)
+    assert run.config == replace(config, steps=200, driver="python", log_episodes="each")
     first, second = run.sessions()
     assert first["command"] == ["tengen", "train", "dqn"]
     assert (first["from_step"], second["from_step"]) == (0, 100)

@@ -34,7 +34,7 @@ from tengen.typed import build, field_docs, field_types, to_values
 if TYPE_CHECKING:
     from tengen.run import RunResult
 
-_CHANGEABLE = ("resume", "steps", "device", "track")  # when a run goes on
+_CHANGEABLE = ("resume", "steps", "device", "driver", "track")  # when a run goes on
 
 _EXAMPLES = (
     "tengen train dqn --env CartPole-v1",
@@ -46,7 +46,13 @@ _EXAMPLES = (
 
 _SPECIAL = (
     Option("run-dir", Path | None, "The run's own folder; runs/ENV/AGENT/TIME-seedN-PID unless given.", None, "DIR"),
-    Option("resume", Path | None, "Go on with this run; only --steps, --device and --track* may differ.", None, "RUN"),
+    Option(
+        "resume",
+        Path | None,
+        "Go on with this run; only --steps, --device, --driver and --track* may differ.",
+        None,
+        "RUN",
+    ),
     Option("config", Path | None, "A TOML file of settings, by the names of these options.", None, "FILE"),
 )
 
@@ -104,8 +110,8 @@ def _resume(arguments: Sequence[str], command_line: Sequence[str]) -> int:
     for name in sorted(parsed.given):
         if name.partition(".")[0] not in _CHANGEABLE:
             raise UserError(
-                f"--{name} can't change when a run goes on, only --steps, --device and --track* can: leave it out, "
-                "or start a new run"
+                f"--{name} can't change when a run goes on, only --steps, --device, --driver and --track* can: leave "
+                "it out, or start a new run"
             )
     given = _settings_of(parsed, to_values(config), config.agent)
     if given["steps"] < 1:
@@ -116,6 +122,7 @@ def _resume(arguments: Sequence[str], command_line: Sequence[str]) -> int:
             folder,
             steps=given["steps"] if "steps" in parsed.given else None,
             device=resolve_device(given["device"]) if "device" in parsed.given else None,
+            driver=given["driver"] if "driver" in parsed.given else None,
             track=build(TrackConfig, given["track"]) if tracks else None,
             command=command_line,
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tengen.drive import Stretch
 from tengen.loop import Tick
 from tengen.types import Metrics, State
 
@@ -14,60 +15,96 @@ from tengen.types import Metrics, State
 class Recorder:
     """Adds up episodes and keeps the latest metrics of the agent.
 
+    An episode's return is that of the task's own reward (`TimeStep.score` where there is one).
+
     Args:
         num_envs: B.
         period: Environment steps between rows of the agent's metrics.
         start: Environment steps already done.
+        each_episode: A row for each finished episode; else each period's row has the means of those that ended in it.
     """
 
-    def __init__(self, num_envs: int, period: int, start: int = 0) -> None:
+    def __init__(self, num_envs: int, period: int, start: int = 0, each_episode: bool = True) -> None:
         self.period = period
-        self._returns = np.zeros(num_envs)
+        self.each_episode = each_episode
+        self.returns = np.zeros(num_envs)  # [B], of the episodes under way
         self._lengths = np.zeros(num_envs, np.int64)
+        self._sums = np.zeros(3)  # of the episodes since the last row: returns, lengths, their number
         self._latest: Metrics = {}
         self._start = start
         self._began = time.perf_counter()
 
-    def rows(self, tick: Tick) -> Iterator[Metrics]:
-        """Yield the rows that a tick completes: one for each finished episode, and the agent's when it is due.
-
-        An episode's return is that of the task's own reward (`TimeStep.score` where there is one).
-        """
+    def rows(self, tick: Tick) -> Iterator[tuple[int, Metrics]]:
+        """Yield the rows that a tick completes, each with its step: one for each finished episode, and the agent's."""
         step = tick.next_step
-        self._returns += step.reward if step.score is None else step.score
+        self.returns += step.reward if step.score is None else step.score
         self._lengths += 1
         if tick.metrics:
             self._latest = tick.metrics
         if step.last.any():
             for row in np.flatnonzero(step.last):
-                yield {
-                    "charts/episodic_return": float(self._returns[row]),
-                    "charts/episodic_length": int(self._lengths[row]),
-                }
-            self._returns[step.last] = 0
+                yield from self._episode(tick.num_steps, float(self.returns[row]), int(self._lengths[row]))
+            self.returns[step.last] = 0
             self._lengths[step.last] = 0
         if crossed(tick.num_steps, len(step.last), self.period):
-            yield {
-                **{name: float(value) for name, value in self._latest.items()},
-                "charts/SPS": self.steps_per_second(tick),
-            }
+            yield tick.num_steps, self._period_row(tick.num_steps)
 
-    def steps_per_second(self, tick: Tick) -> float:
+    def rows_of_stretch(self, stretch: Stretch) -> Iterator[tuple[int, Metrics]]:
+        """Yield the same rows for a stretch of a compiled loop, which adds to `returns` by itself."""
+        episode, period = 0, self.period
+        for due in range((stretch.before // period + 1) * period, stretch.num_steps + 1, period):
+            stop = int(np.searchsorted(stretch.ends, due, "right"))
+            yield from self._episodes(stretch, episode, stop)
+            episode = stop
+            self._latest = stretch.metrics(due)
+            yield due, self._period_row(stretch.num_steps)
+        yield from self._episodes(stretch, episode, len(stretch.ends))
+        self._latest = stretch.metrics(stretch.num_steps)
+        self._lengths[0] = stretch.unfinished
+
+    def _episodes(self, stretch: Stretch, start: int, stop: int) -> Iterator[tuple[int, Metrics]]:
+        if self.each_episode:
+            for n in range(start, stop):
+                yield from self._episode(int(stretch.ends[n]), float(stretch.returns[n]), int(stretch.lengths[n]))
+        elif stop > start:
+            for k, values in enumerate((stretch.returns, stretch.lengths)):  # added one by one, as `_episode` does
+                self._sums[k] = np.cumsum(np.concatenate([self._sums[k : k + 1], values[start:stop]]))[-1]
+            self._sums[2] += stop - start
+
+    def _episode(self, num_steps: int, episodic_return: float, length: int) -> Iterator[tuple[int, Metrics]]:
+        if self.each_episode:
+            yield num_steps, {"charts/episodic_return": episodic_return, "charts/episodic_length": length}
+        else:
+            self._sums += (episodic_return, length, 1)
+
+    def _period_row(self, num_steps: int) -> Metrics:
+        row = {name: float(value) for name, value in self._latest.items()}
+        count = self._sums[2]
+        if count:
+            row["charts/episodic_return"] = float(self._sums[0] / count)
+            row["charts/episodic_length"] = float(self._sums[1] / count)
+            row["charts/episodes"] = float(count)
+            self._sums[:] = 0
+        return {**row, "charts/SPS": self.steps_per_second(num_steps)}
+
+    def steps_per_second(self, num_steps: int) -> float:
         """Return environment steps a second since this session began."""
-        return round((tick.num_steps - self._start) / max(time.perf_counter() - self._began, 1e-9), 1)
+        return round((num_steps - self._start) / max(time.perf_counter() - self._began, 1e-9), 1)
 
     def state_dict(self) -> State:
-        """Return the unfinished episodes and the latest metrics."""
+        """Return the unfinished episodes, the sums since the last row and the latest metrics."""
         return {
-            "returns": self._returns,
+            "returns": self.returns,
             "lengths": self._lengths,
+            "sums": self._sums,
             "latest": {name: float(value) for name, value in self._latest.items()},
         }
 
     def load_state_dict(self, state: State) -> None:
         """Continue from a state."""
-        self._returns[:] = state["returns"]
+        self.returns[:] = state["returns"]
         self._lengths[:] = state["lengths"]
+        self._sums[:] = state["sums"]
         self._latest = dict(state["latest"])
 
 

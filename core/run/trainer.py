@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from tengen.checkpoint import Checkpoint, RunLock
-from tengen.config import RunConfig, TrackConfig
-from tengen.contracts import Agent, Environment
+from tengen.config import Driver, RunConfig, TrackConfig
+from tengen.contracts import Agent, CompiledAgent, Environment, TabledEnvironment
 from tengen.device import resolve_device, resolve_threads
+from tengen.drive import compile_loop, drive, why_not_compiled
 from tengen.envs import make_env
 from tengen.envs.scores import report_terms
 from tengen.errors import UserError
@@ -26,11 +27,14 @@ from tengen.run.recorder import Recorder, crossed
 from tengen.run.signals import StopSignals
 from tengen.tracking import Progress, make_trackers
 from tengen.tracking.trackers import Trackers
-from tengen.types import EnvSpec, State
+from tengen.types import EnvSpec, Metrics, State
 from tengen.video import drawing_kwargs, film
 
 EVAL_SEED = 1_000_000
 """First seed of every evaluation while training: the same episodes in each, and not those that `evaluate` plays."""
+
+
+_LONG_COMPILATION = 0.5  # seconds, worth a word
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def train(config: RunConfig, folder: Path, *, command: Sequence[str] = ()) -> Ru
         stack.enter_context(RunLock(folder / "lock"))
         session = stack.enter_context(_Session(create_run(folder, config), env, agent, command))
         preset = f" with the preset {config.preset} (--preset none leaves it out)" if config.preset else ""
-        session.progress.message(f"training {config.agent} on {config.env.id}{preset}, run folder {folder}")
+        loop = " by the compiled loop" if config.driver == "compiled" else ""
+        session.progress.message(f"training {config.agent} on {config.env.id}{loop}{preset}, run folder {folder}")
         return session.go()
 
 
@@ -66,6 +71,7 @@ def resume(
     *,
     steps: int | None = None,
     device: str | None = None,
+    driver: Driver | None = None,
     track: TrackConfig | None = None,
     command: Sequence[str] = (),
 ) -> RunResult:
@@ -75,6 +81,7 @@ def resume(
         folder: The run's folder.
         steps: A new total number of steps; the run's own unless given.
         device: Another device than the run's; the numbers then differ.
+        driver: Another driver of the loop than the run's; the numbers stay the same.
         track: Another mirror of the metrics than the run's.
         command: The command line, for the record.
 
@@ -90,6 +97,7 @@ def resume(
             run.config,
             steps=steps or run.config.steps,
             device=device or run.config.device,
+            driver=driver or run.config.driver,
             track=track or run.config.track,
         )
         if steps is not None and steps < done:
@@ -117,7 +125,21 @@ def _assemble(config: RunConfig, stack: contextlib.ExitStack) -> tuple[Environme
         import torch
 
         torch.set_num_threads(config.threads)  # sums differ between thread counts
-    return env, agent, config
+    return env, agent, _with_driver(config, agent, env)
+
+
+def _with_driver(config: RunConfig, agent: Agent, env: Environment) -> RunConfig:
+    """Return a config with the driver of the loop, and what it logs of episodes, decided.
+
+    Raises:
+        UserError: It asks for a compiled loop that can't be.
+    """
+    reason = why_not_compiled(agent, env)
+    if config.driver == "compiled" and reason is not None:
+        raise UserError(f"--driver compiled can't be had for {config.agent} on {config.env.id}: {reason}; leave it out")
+    driver = ("python" if reason else "compiled") if config.driver == "auto" else config.driver
+    log_episodes = ("each" if reason else "mean") if config.log_episodes == "auto" else config.log_episodes
+    return dataclasses.replace(config, driver=driver, log_episodes=log_episodes)
 
 
 def _seeds(seed: int) -> list[np.random.SeedSequence]:
@@ -175,7 +197,8 @@ class _Session:
         self.num_envs = env.spec.num_envs
         self.start = 0 if resume_from is None else resume_from.step
         self.signals = StopSignals()
-        self.recorder = Recorder(self.num_envs, self.config.log_period, self.start)
+        each_episode = self.config.log_episodes == "each"
+        self.recorder = Recorder(self.num_envs, self.config.log_period, self.start, each_episode)
         self.best: float | None = None  # the best mean return of an evaluation
         self.best_step = 0
         self.eval_due = False  # an evaluation at this step was given up for a signal
@@ -227,12 +250,12 @@ class _Session:
             if self.eval_due:
                 self._save_evaluated(count)
             if self.signals.received is None:
-                for tick in interact(self.agent, self.env, self.config.steps, env_seed, self.start):
-                    count = tick.num_steps
-                    for row in self.recorder.rows(tick):
-                        self.trackers.write(count, row)
-                    improved = self._crossed(count, self.config.eval_period) and self._evaluate(count)
-                    if improved or self._crossed(count, self.config.checkpoint_period):
+                for before, count, rows in self._progress(env_seed):  # count goes on below
+                    for step, row in rows:
+                        self.trackers.write(step, row)
+                    stride = count - before
+                    improved = crossed(count, stride, self.config.eval_period) and self._evaluate(count)
+                    if improved or crossed(count, stride, self.config.checkpoint_period):
                         self._save(count)
                         saved_at = count
                     if self.signals.received is not None:
@@ -247,8 +270,23 @@ class _Session:
         if not self.eval_due:
             self._save(count)
 
-    def _crossed(self, count: int, period: int) -> bool:
-        return crossed(count, self.num_envs, period)
+    def _progress(self, env_seed: int) -> Iterator[tuple[int, int, Iterable[tuple[int, Metrics]]]]:
+        """Run the loop by its driver; yield decisions before and after each turn or stretch, and the rows it gave."""
+        agent, env, config = self.agent, self.env, self.config
+        if config.driver == "python":
+            for tick in interact(agent, env, config.steps, env_seed, self.start):
+                yield tick.num_steps - self.num_envs, tick.num_steps, self.recorder.rows(tick)
+            return
+        assert isinstance(agent, CompiledAgent)
+        assert isinstance(env, TabledEnvironment)
+        if self.start == 0:
+            env.reset(env_seed)
+        seconds = compile_loop(agent, env)
+        if seconds > _LONG_COMPILATION:
+            self.progress.message(f"compiling the loop took {seconds:.1f} s; the next start finds it on disk")
+        periods = (config.eval_period, config.checkpoint_period)
+        for stretch in drive(agent, env, config.steps, self.start, self.recorder.returns, periods):
+            yield stretch.before, stretch.num_steps, self.recorder.rows_of_stretch(stretch)
 
     def _should_stop(self) -> bool:
         return self.signals.received is not None

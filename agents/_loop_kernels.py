@@ -1,0 +1,88 @@
+"""The compiled loop: a tabular learner on an environment's transition tables, without Python in between.
+
+It imports every module that registers a learner's kernels, so that an edit of any of them is noticed by the cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tengen._jit import njit
+from tengen.agents._learner_kernels import Outcome, act, update
+from tengen.agents.tabular import _n_step_kernels  # noqa: F401  # registers
+from tengen.agents.tabular import _one_step_kernels  # noqa: F401  # registers
+from tengen.agents.tabular import _trace_kernels  # noqa: F401  # registers
+from tengen.tables import EpisodeLog, World
+from tengen.types import Floats
+
+
+@njit
+def first_above(cumulative: Floats, start: int, stop: int, u: float) -> int:
+    """Return the first n in start..stop-1 with cumulative[n] > u; `start` where there is none, as `np.argmax` would."""
+    for n in range(start, stop):
+        if cumulative[n] > u:
+            return n
+    return start
+
+
+@njit(nogil=True)
+def run(
+    learner: Any, world: World, log: EpisodeLog, num_steps: int, clock: int, rng: np.random.Generator
+) -> tuple[int, int]:
+    """Let a learner act and learn for a number of steps, or until the log is full.
+
+    The environment's generator is drawn from exactly as Gymnasium's toy-text environments do: one `random()` for a
+    first state and one for an outcome.
+
+    Args:
+        learner: Its NamedTuple. Modified in place.
+        world: The environment. Modified in place.
+        log: Of the episodes that end. Modified in place.
+        num_steps: Steps to take.
+        clock: Steps done before.
+        rng: The learner's generator.
+
+    Returns:
+        The number of steps taken, and of episodes ended.
+    """
+    tables, env_rng, limit = world.tables, world.generator, world.limit
+    s, elapsed, over = world.position[0], world.position[1], world.position[2] != 0
+    num_actions = tables.legal.shape[1]
+    masked, aliased, noisy = tables.legal.shape[0] > 0, tables.observation.shape[0] > 0, tables.noise.shape[0] > 0
+    all_legal = np.ones(0, np.bool_)
+    legal = all_legal
+    taken, episodes, running = 0, 0, log.running[0]
+    reward, discount = world.feedback[0], world.feedback[1]
+    observed = s
+    while taken < num_steps and episodes < log.returns.shape[0]:
+        if over:
+            s = first_above(tables.initial_cumulative, 0, tables.initial_cumulative.shape[0], env_rng.random())
+            elapsed, over = 0, False
+        observed = tables.observation[s] if aliased else s
+        if masked:
+            legal = tables.legal[s]
+        action = act(learner, 0, observed, legal, clock, rng)
+        pair = s * num_actions + action
+        n = first_above(tables.cumulative, tables.start[pair], tables.start[pair + 1], env_rng.random())
+        s, reward, discount = tables.next_state[n], tables.reward[n], tables.discount[n]
+        if noisy and tables.noise[n] > 0.0:
+            reward += tables.noise[n] * env_rng.standard_normal()
+        elapsed += 1
+        over = discount == 0.0 or elapsed >= limit
+        if masked:
+            legal = tables.legal[s]
+        next_observed = tables.observation[s] if aliased else s
+        update(learner, 0, Outcome(observed, action, reward, discount, next_observed, over), legal, clock, rng)
+        clock += 1
+        taken += 1
+        running += reward
+        if over:
+            log.returns[episodes], log.lengths[episodes], log.ends[episodes] = running, elapsed, clock
+            episodes += 1
+            running = 0.0
+    world.position[0], world.position[1], world.position[2] = s, elapsed, over
+    world.feedback[0], world.feedback[1] = reward, discount
+    log.running[0] = running
+    return taken, episodes
