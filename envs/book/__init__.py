@@ -22,12 +22,21 @@ __all__ = ["GridLayout", "TabularEnv", "layout_of", "make", "model_of", "samples
 # is far beyond what learning takes, so that a policy which goes round in circles comes to an end as well. A continuing
 # task has no episodes, and gets some.
 _ENVS: tuple[tuple[str, str, int | None, dict[str, Any]], ...] = (
-    ("WindyGridworld", "gridworlds:WindyGridworld", 10_000, {}),
-    ("DynaMaze", "mazes:DynaMaze", 10_000, {}),
+    ("AccessControl", "tasks:AccessControl", 10_000, {}),
+    ("Blackjack", "blackjack:Blackjack", None, {}),
     ("BlockingMaze", "mazes:BlockingMaze", 10_000, {}),
-    ("ShortcutMaze", "mazes:ShortcutMaze", 10_000, {}),
+    ("DynaMaze", "mazes:DynaMaze", 10_000, {}),
+    ("Gambler", "tasks:Gambler", 10_000, {}),
+    ("Gridworld", "gridworlds:Gridworld", 1_000, {}),
+    ("JacksCarRental", "tasks:JacksCarRental", 1_000, {}),
+    ("MaximizationBias", "chains:MaximizationBias", None, {}),
+    ("OpenGrid", "gridworlds:OpenGrid", 10_000, {}),
     ("RandomWalk", "chains:RandomWalk", 10_000, {}),
     ("RandomWalk19", "chains:RandomWalk", 10_000, {"num_states": 19, "left_reward": -1.0}),
+    ("ShortcutMaze", "mazes:ShortcutMaze", 10_000, {}),
+    ("ShortCorridor", "chains:ShortCorridor", 10_000, {}),
+    ("SmallGridworld", "gridworlds:SmallGridworld", 10_000, {}),
+    ("WindyGridworld", "gridworlds:WindyGridworld", 10_000, {}),
 )
 
 for _name, _place, _limit, _kwargs in _ENVS:

@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.toy_text.blackjack import BlackjackEnv
 from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
@@ -13,6 +14,7 @@ from gymnasium.spaces import Discrete
 
 from tengen.envs.book._base import GridLayout, TabularEnv
 from tengen.envs.book._grids import DOWN, LEFT, RIGHT, UP
+from tengen.envs.book.blackjack import blackjack_tables
 from tengen.errors import UserError
 from tengen.tables import TransitionTables, tables_from_gymnasium
 
@@ -30,6 +32,8 @@ def model_of(env: gym.Env[Any, Any]) -> TransitionTables | None:
     env = env.unwrapped
     if isinstance(env, TabularEnv):
         return env.tables
+    if type(env) is BlackjackEnv:
+        return blackjack_tables(natural=env.natural, sab=env.sab)
     transitions, initial = getattr(env, "P", None), getattr(env, "initial_state_distrib", None)
     if transitions is None or initial is None or _is_fickle(env) or not _numbers_its_states(env, len(transitions)):
         return None
@@ -41,7 +45,10 @@ def model_of(env: gym.Env[Any, Any]) -> TransitionTables | None:
 
 
 def samples_like_tables(env: gym.Env[Any, Any]) -> bool:
-    """Return whether an environment draws from its generator exactly as `TransitionTables` says, step by step."""
+    """Return whether an environment draws from its generator exactly as `TransitionTables` says, step by step.
+
+    Gymnasium's Blackjack doesn't: it draws cards, its tables only have the same probabilities.
+    """
     env = env.unwrapped
     if isinstance(env, TabularEnv):
         return True
