@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from typing import Any
 
 import gymnasium as gym
@@ -253,3 +255,19 @@ def test_an_environment_is_made_by_its_id(env_id: str) -> None:
 def test_a_wrong_setting_is_refused(env_id: str, kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         gym.make(env_id, **kwargs)
+
+
+def test_importing_the_package_registers_its_environments_and_is_light() -> None:
+    code = (
+        "import sys, tengen.envs.book, gymnasium\n"
+        "print(sum(name.startswith('tengen/') for name in gymnasium.registry))\n"
+        "print({'torch', 'numba', 'matplotlib', 'pygame', 'ale_py', 'PIL', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.split("\n")[:2] == [str(len(IDS)), "set()"]
+
+
+def test_gymnasium_finds_an_environment_by_the_module_that_registers_it() -> None:
+    code = "import gymnasium; print(gymnasium.make('tengen.envs.book:tengen/Gambler-v0').spec.id)"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == "tengen/Gambler-v0\n"

@@ -69,8 +69,11 @@ def test_the_tables_of_the_car_rental_are_those_of_a_plain_loop_over_days(exerci
                 rent[evening] += 10 * min(wanted, cars) * p
         return chance, rent
 
-    for _ in range(25):
-        first, second, action = (int(rng.integers(n)) for n in (most + 1, most + 1, 2 * move + 1))
+    cases = [(10, 11, move), (11, 10, move), (10, 9, move + 1), (1, 0, 2 * move)]
+    cases += [
+        (int(rng.integers(most + 1)), int(rng.integers(most + 1)), int(rng.integers(2 * move + 1))) for _ in range(25)
+    ]
+    for first, second, action in cases:
         wanted = action - move
         moved = min(max(wanted, -second), first)
         assert tables.legal[first * (most + 1) + second, action] == (wanted == moved)

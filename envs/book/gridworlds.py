@@ -93,7 +93,7 @@ class WindyGridworld(TabularEnv):
         to = destinations(layout, -wind)
         probability: Array | None = None
         if stochastic:
-            varied = [destinations(layout, -(wind + change * (wind > 0))) for change in (0, 1, -1)]
+            varied = [destinations(layout, -(wind + change)) for change in (0, 1, -1)]
             to = np.stack(varied, axis=-1)  # [S, A, 3]
             windy = (wind > 0)[np.arange(layout.num_states) % layout.width][:, None, None]
             probability = np.broadcast_to(np.where(windy, 1 / 3, [1.0, 0.0, 0.0]), to.shape)
