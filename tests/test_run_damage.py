@@ -68,6 +68,7 @@ for number in sorted({kinds.index(kind) for kind in kinds if not kind.startswith
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_after_a_kill_at_each_kind_of_operation_of_its_saves_a_run_goes_on_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +86,8 @@ def test_after_a_kill_at_each_kind_of_operation_of_its_saves_a_run_goes_on_to_th
         assert digest(folder) == digest(tmp_path / "straight"), folder.name
         assert rows(folder) == rows(tmp_path / "straight"), folder.name
         store = open_run(folder).store
-        assert [store.load(step).step for step in (300, 400)] == [300, 400], "both can be gone on from"
+        resumable = {step: store.load(step, resume=step >= 300).resumable for step in store.steps()}
+        assert resumable == {100: False, 200: False, 300: True, 400: True}, folder.name
 
 
 def test_a_flipped_bit_anywhere_in_the_newest_checkpoint_of_a_run_is_detected(
