@@ -61,7 +61,12 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
         "tengen/TicTacToe-v0": "tengen.envs.tictactoe:make",
         "tengen/WindyGridworld-v0": "tengen.envs.book:make",
     },
-    "planners": {},
+    "planners": {
+        "modified_policy_iteration": "tengen.planners.dp_config:ModifiedPolicyIteration",
+        "policy_evaluation": "tengen.planners.dp_config:PolicyEvaluation",
+        "policy_iteration": "tengen.planners.dp_config:PolicyIteration",
+        "value_iteration": "tengen.planners.dp_config:ValueIteration",
+    },
 }
 
 _ENV_FAMILIES = {"ALE/": "tengen.envs.atari:make"}
