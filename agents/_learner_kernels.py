@@ -3,11 +3,13 @@
 A learner is a NamedTuple of arrays and numbers. Its kernels are registered here by its class:
 
     @act.register(QLearning)
-    @njit
+    @njit(forceinline=True)
     def _act(learner, row, s_t, legal_t, clock, rng): ...
 
 `act` and `update` are then the same code in the compiled loop (`_loop_kernels.py`, which imports every module of
 kernels) and in the loop over Python objects, and draw the same random numbers.
+
+Small kernels are inlined by force: they take many arrays, each of which is seven words to pass.
 
 S states, A actions, B environments side by side.
 """
@@ -70,7 +72,7 @@ class Linear(NamedTuple):
     num_steps: int
 
 
-@njit
+@njit(forceinline=True)
 def value_at(schedule: Linear, clock: int) -> float:
     """Return a schedule's value after `clock` steps."""
     if clock >= schedule.num_steps:
@@ -89,7 +91,7 @@ class StepSize(NamedTuple):
     visits: Ints  # [S, A] updates so far; or [0, 0]: visits don't count
 
 
-@njit
+@njit(forceinline=True)
 def step_size(size: StepSize, s: int, a: int, clock: int) -> float:
     """Return the step size of the next update of Q(s, a), and count the visit. `size.visits` is modified in place."""
     alpha = value_at(size.schedule, clock)
@@ -99,12 +101,15 @@ def step_size(size: StepSize, s: int, a: int, clock: int) -> float:
     return float(alpha / size.visits[s, a] ** size.power)
 
 
-@njit
+@njit(forceinline=True)
 def random_action(num_actions: int, legal: Bools, rng: np.random.Generator) -> int:
     """Return a legal action, uniformly. `int(random() * n)` is ten times faster here than `integers`."""
     if legal.shape[0] == 0:
         return int(rng.random() * num_actions)
-    k = int(rng.random() * np.count_nonzero(legal))
+    count = 0
+    for a in range(num_actions):
+        count += int(legal[a])
+    k = int(rng.random() * count)
     for a in range(num_actions):
         if legal[a]:
             if k == 0:
@@ -113,7 +118,7 @@ def random_action(num_actions: int, legal: Bools, rng: np.random.Generator) -> i
     return num_actions - 1  # not reached
 
 
-@njit
+@njit(forceinline=True)
 def greedy_action(q: Floats, legal: Bools, rng: np.random.Generator) -> int:
     """Return a legal action of the greatest value, ties broken at random (S&B eq. 2.2); draws only where there are."""
     best, ties, found = -np.inf, 0, 0
@@ -134,7 +139,7 @@ def greedy_action(q: Floats, legal: Bools, rng: np.random.Generator) -> int:
     return found  # not reached
 
 
-@njit
+@njit(forceinline=True)
 def epsilon_greedy(q: Floats, legal: Bools, epsilon: float, rng: np.random.Generator) -> int:
     """Return a random legal action with probability epsilon, else a greedy one.
 
@@ -149,7 +154,7 @@ def epsilon_greedy(q: Floats, legal: Bools, epsilon: float, rng: np.random.Gener
     return greedy_action(q, legal, rng)
 
 
-@njit
+@njit(forceinline=True)
 def max_value(q: Floats, legal: Bools) -> float:
     """Return the greatest value [A] of a legal action."""
     best, found = -np.inf, False
@@ -159,7 +164,7 @@ def max_value(q: Floats, legal: Bools) -> float:
     return best
 
 
-@njit
+@njit(forceinline=True)
 def mean_value(q: Floats, legal: Bools) -> float:
     """Return the mean value [A] of the legal actions."""
     total, count = 0.0, 0
@@ -170,7 +175,7 @@ def mean_value(q: Floats, legal: Bools) -> float:
     return total / count
 
 
-@njit
+@njit(forceinline=True)
 def epsilon_greedy_value(q: Floats, legal: Bools, epsilon: float) -> float:
     """Return the value that an epsilon-greedy policy expects [A]; how it breaks ties makes no difference."""
     return epsilon * mean_value(q, legal) + (1.0 - epsilon) * max_value(q, legal)

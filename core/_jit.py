@@ -32,6 +32,9 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _config: Any = numba.config  # its settings are set by name, out of mypy's sight
 _config_lock = threading.Lock()
 
+# A division by zero gives inf or NaN as in numpy: where kernels could raise, numba counts references at each step.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy"}
+
 
 @overload
 def njit(function: _Function, /) -> _Function: ...
@@ -61,7 +64,7 @@ def _compile(function: _Function, options: dict[str, Any]) -> _Function:
         try:
             if folder is not None:
                 _config.CACHE_DIR = str(folder)
-            compiled: _Function = numba.njit(cache=folder is not None, **options)(function)
+            compiled: _Function = numba.njit(cache=folder is not None, **{**_OPTIONS, **options})(function)
         finally:
             _config.CACHE_DIR = before
     return compiled
@@ -108,7 +111,8 @@ def generic(signature: Callable[..., Any]) -> GenericKernel:
     functools.update_wrapper(call, signature)
     functools.update_wrapper(choose, signature)  # numba wants the same parameters here and in the kernels
     if not _config.DISABLE_JIT:
-        extending.overload(call, strict=False)(choose)  # strict: annotations would have to agree, too
+        # strict: annotations would have to agree, too; a call with all its arrays costs more than many a body
+        extending.overload(call, strict=False, jit_options=cast(Any, {**_OPTIONS, "forceinline": True}))(choose)
     call.register = register  # type: ignore[attr-defined]  # a function may have attributes
     return cast(GenericKernel, call)
 

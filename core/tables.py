@@ -103,7 +103,7 @@ def make_tables(
 
     Raises:
         ValueError: Shapes don't fit, probabilities are negative or do not sum to one, a next state does not exist, or a
-            discount is outside [-1, 1].
+            discount is outside [-1, 1]; a state has no legal action.
     """
     start, next_state = np.asarray(start, np.int64), np.asarray(next_state, np.int64)
     probability, reward = np.asarray(probability, np.float64), np.asarray(reward, np.float64)
@@ -126,6 +126,8 @@ def make_tables(
     _check_sums(probability, cumulative[start[1:] - 1], num_actions)
     if (initial < 0).any() or abs(initial.sum() - 1.0) > _TOLERANCE:
         raise ValueError(f"the probabilities of the first states sum to {initial.sum():.6g}, expected 1")
+    if legal is not None and (np.shape(legal) != (num_states, num_actions) or not np.all(np.any(legal, axis=1))):
+        raise ValueError(f"legal must be [{num_states}, {num_actions}] with at least one legal action in each state")
     return TransitionTables(
         start,
         probability,

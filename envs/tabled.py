@@ -50,10 +50,16 @@ class TabledEnvironment:
             observation_space=observation_space,
             action_space=Discrete(int(envs[0].action_space.n)),
             num_envs=len(envs),
+            has_legal=len(tables.legal) > 0,
             max_episode_steps=limit,
             model=tables,
         )
-        self._rows = Rows(len(envs), observation_space.shape, observation_space.dtype, None)
+        self._rows = Rows(
+            len(envs),
+            observation_space.shape,
+            observation_space.dtype,
+            tables.num_actions if len(tables.legal) else None,
+        )
         self._lengths = np.zeros(len(envs), np.int64)  # [B], steps since each row's reset
         self._started = False
 
@@ -83,6 +89,7 @@ class TabledEnvironment:
             rows.reward[row] = reward
             rows.discount[row] = 0.0 if terminated else 1.0
             rows.last[row] = terminated or (self._limit is not None and self._lengths[row] >= self._limit)
+            self._show_legal(row)
         return rows.copy_out()
 
     def reset_done(self, seeds: Ints | None = None) -> TimeStep:
@@ -127,6 +134,7 @@ class TabledEnvironment:
         rows.observation[0] = self._observed(int(observation))
         rows.reward[0], rows.discount[0] = world.feedback
         rows.first[0], rows.last[0] = False, world.position[2] != 0
+        self._show_legal(0)
 
     @property
     def render_fps(self) -> float:
@@ -189,6 +197,12 @@ class TabledEnvironment:
         rows.discount[row] = 1.0
         rows.first[row] = True
         rows.last[row] = False
+        self._show_legal(row)
+
+    def _show_legal(self, row: int) -> None:
+        if self._rows.legal is not None:
+            over = self._rows.discount[row] == 0.0
+            self._rows.legal[row] = True if over else self._tables.legal[self._envs[row].s]
 
     def _observed(self, number: int) -> Array:
         """Return the observation of a number: itself, or the parts of a row, last part fastest."""

@@ -88,8 +88,7 @@ def _update_q_learning(
     learner: QLearning, row: int, outcome: Outcome, legal_t: Bools, clock: int, rng: np.random.Generator
 ) -> None:
     q, s, a = learner.q, outcome.s_tm1, outcome.a_tm1
-    v_t = 0.0 if outcome.discount_t == 0.0 else max_value(q[outcome.s_t], legal_t)
-    target = outcome.r_t + learner.gamma * outcome.discount_t * v_t
+    target = outcome.r_t + learner.gamma * outcome.discount_t * max_value(q[outcome.s_t], legal_t)
     q[s, a] += step_size(learner.step_size, s, a, clock) * (target - q[s, a])
 
 
@@ -99,9 +98,7 @@ def _update_expected_sarsa(
     learner: ExpectedSarsa, row: int, outcome: Outcome, legal_t: Bools, clock: int, rng: np.random.Generator
 ) -> None:
     q, s, a = learner.q, outcome.s_tm1, outcome.a_tm1
-    v_t = 0.0
-    if outcome.discount_t != 0.0:
-        v_t = epsilon_greedy_value(q[outcome.s_t], legal_t, value_at(learner.epsilon, clock))
+    v_t = epsilon_greedy_value(q[outcome.s_t], legal_t, value_at(learner.epsilon, clock))
     target = outcome.r_t + learner.gamma * outcome.discount_t * v_t
     q[s, a] += step_size(learner.step_size, s, a, clock) * (target - q[s, a])
 
