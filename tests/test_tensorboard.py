@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,12 @@ def test_tensorboard_shows_the_rows_of_metrics_jsonl(tmp_path: Path) -> None:
     write(tmp_path, range(8))
     assert scalars(tmp_path) == in_truth(tmp_path)
     assert len(in_truth(tmp_path)["losses/loss"]) == 8
+
+
+def test_closing_waits_for_the_rows_that_its_thread_still_holds(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    write(tmp_path, range(8))
+    assert set(threading.enumerate()) <= before, "the thread ends once all is written"
 
 
 def test_after_a_resume_tensorboard_leaves_out_what_was_cut_away(tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ from wandb_stub import KEY, WandbStub
 from tengen.config import TrackConfig
 from tengen.run import resume, train
 
-CHARTS = {"charts/SPS", "charts/episodic_return", "charts/epsilon", "losses/loss"}
+CHARTS = {"charts/SPS", "charts/episodic_return", "charts/epsilon", "losses/loss", "eval/return_mean"}
 
 TRAIN = [
     *("dqn", "--env", "CartPole-v1", "--preset", "none", "--steps", "600", "--log-period", "100"),
     *("--agent.learn-start", "100", "--agent.hidden", "16", "--track", "wandb", "--device", "cpu"),
+    *("--eval-period", "300", "--eval-episodes", "2"),  # a second row at a step
 ]
 
 
@@ -51,13 +52,13 @@ def test_wandb_holds_every_row_of_a_run_and_of_its_resumption_as_one_run(tmp_pat
             assert f"W&B: {server.url}" in done.stderr
             (run,) = server.runs.values()
             assert mirrored(run.history) == truth(folder)
-    assert [row["global_step"] for row in run.history if row["global_step"] in (600, 900)] == [600, 900]
+    assert [row["global_step"] for row in run.history if row["global_step"] in (600, 900)] == [600, 600, 900, 900]
     assert {name for row in run.history for name in row} >= CHARTS
     assert not (tmp_path / "wandb").exists()
 
 
 def test_tensorboard_shows_every_row_of_a_run_and_of_its_resumption(tmp_path: Path) -> None:
-    config = cartpole(600, log_period=100, track=TrackConfig(to="tensorboard"))
+    config = cartpole(600, log_period=100, eval_period=300, eval_episodes=2, track=TrackConfig(to="tensorboard"))
     train(replace(config, steps=300), tmp_path)
     assert scalars(tmp_path) == in_single_precision(tmp_path)
     resume(tmp_path, steps=600)
