@@ -106,7 +106,7 @@ def value_iteration(
     Args:
         tables: The decision process.
         gamma: Discount factor, 0 to 1.
-        method: "synchronous": each sweep starts from the values of the one before. "in_place": each backup uses the
+        method: "synchronous": each sweep starts from the values of the one before. "in_place": a backup uses the
             newest values. "prioritized": the state of the greatest Bellman error is backed up first.
         theta: Stop when no value changes by more.
         max_sweeps: Sweeps to make at most; so many times S backups where they are prioritized.
@@ -117,6 +117,8 @@ def value_iteration(
     check_ranges(gamma, theta, max_sweeps)
     clock = _Clock(tables, max_sweeps)
     values = np.zeros(tables.num_states)
+    if gamma == 1 and tables.reward.min() < 0 < tables.reward.max():
+        values = _values_from_below(tables, theta, clock)
     if method == "prioritized":
         _sweep_by_priority(tables, gamma, values, theta, clock)
     else:
@@ -187,11 +189,8 @@ def modified_policy_iteration(
     check_count("evaluation_sweeps", evaluation_sweeps)
     clock = _Clock(tables, max_sweeps)
     actions = first_policy(tables)
-    values, best = np.zeros(tables.num_states), np.zeros(tables.num_states)
-    if gamma == 1:  # from below, or a policy that never ends could pull values down without end
-        rule = following(tables, actions)
-        refuse_endless(tables, rule)
-        _sweep(tables, rule, gamma, values, True, theta, clock)
+    values = _values_from_below(tables, theta, clock) if gamma == 1 else np.zeros(tables.num_states)
+    best = np.zeros(tables.num_states)
     while True:
         _, change = kernels.improve(tables, gamma, values, 0.0, actions, best)
         values, best = best, values
@@ -234,6 +233,18 @@ class _Clock:
         """Count sweeps."""
         self.sweeps += count
         self.backups += count * self._num_states
+
+
+def _values_from_below(tables: TransitionTables, theta: float, clock: _Clock) -> Floats:
+    """Return the values [S] of a policy that ends, or comes to rest, without discounting.
+
+    From there every backup can only raise values, up to the optimal ones. From elsewhere they may settle on another
+    solution of Bellman's equation, where one can go round in circles and win and lose the same.
+    """
+    rule, values = following(tables, first_policy(tables)), np.zeros(tables.num_states)
+    refuse_endless(tables, rule)
+    _sweep(tables, rule, 1.0, values, True, theta, clock)
+    return values
 
 
 def _sweep(
