@@ -28,13 +28,16 @@ from tengen.registry import names
 from tengen.tables import TransitionTables
 from tengen.types import Array, EnvSpec, Ints, State, TimeStep
 
+_EVALUATION_LIMIT = 10_000  # steps
+
 
 def make(config: EnvConfig, *, training: bool) -> Environment:
     """Make `config.num_envs` environments of any Gymnasium id; `module:Id-v0` imports a module that registers it.
 
     Args:
         config: `kwargs` go to `gymnasium.make`.
-        training: Makes no difference: only protocols do, and these environments have none.
+        training: Without, an environment on tables that has no step limit gets one of 10,000: a policy that goes
+            round in circles must come to an end, too. Otherwise it makes no difference.
 
     Raises:
         UserError: The id is unknown, a package is missing, a setting is wrong, or a space isn't supported.
@@ -52,7 +55,8 @@ def make(config: EnvConfig, *, training: bool) -> Environment:
     model = model_of(inner[0])
     bare = (type(envs[0]) is TimeLimit and envs[0].env is inner[0]) or envs[0] is inner[0]
     if model is not None and bare and samples_like_tables(inner[0]) and not config.action_mask:
-        return TabledEnvironment(config.id, inner, model, _limit(envs[0]))
+        limit = _limit(envs[0])
+        return TabledEnvironment(config.id, inner, model, limit if training else limit or _EVALUATION_LIMIT)
     return GymnasiumEnvironment(config.id, envs, action_mask=config.action_mask, model=model)
 
 
