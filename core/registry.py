@@ -35,6 +35,7 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
         "dqn": "tengen.agents.dqn.config:DQNConfig",
         "expected_sarsa": "tengen.agents.tabular.config:ExpectedSarsaConfig",
         "n_step_sarsa": "tengen.agents.tabular.multi_step_config:NStepSarsaConfig",
+        "planned": "tengen.agents.planned.config:PlannedConfig",
         "q_lambda": "tengen.agents.tabular.multi_step_config:QLambdaConfig",
         "q_learning": "tengen.agents.tabular.config:QLearningConfig",
         "q_sigma": "tengen.agents.tabular.multi_step_config:QSigmaConfig",

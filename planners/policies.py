@@ -42,7 +42,7 @@ def greedy_policy(q: Floats, legal: Bools | None = None) -> Ints:
         q: Values [S, A].
         legal: [S, A]; None or [0, A]: all are.
     """
-    actions: Ints = _tied(q, legal).argmax(1)
+    actions: Ints = tied_actions(q, legal).argmax(1)
     return actions
 
 
@@ -50,7 +50,7 @@ def greedy_for(tables: TransitionTables, gamma: float, v: Floats, q: Floats) -> 
     """Return the policy [S] that is greedy for values; with gamma 1 one that does not put off for ever what is best."""
     actions = greedy_policy(q, tables.legal)
     if gamma == 1:
-        tied, worth_nothing = _tied(q, tables.legal), np.abs(v) <= TIE
+        tied, worth_nothing = tied_actions(q, tables.legal), np.abs(v) <= TIE
         settled = np.zeros(tables.num_states, np.bool_)
         settled = _lead_to_an_end(tables, one_hot(actions, tables), worth_nothing, settled, actions)
         _lead_to_an_end(tables, tied, worth_nothing, settled, actions)
@@ -133,7 +133,7 @@ def refuse_endless(tables: TransitionTables, rule: Rule) -> Bools:
     return ~paid
 
 
-def _tied(q: Floats, legal: Bools | None) -> Bools:
+def tied_actions(q: Floats, legal: Bools | None) -> Bools:
     """Return the legal actions that tie for the greatest value [S, A]."""
     values = q if legal is None or len(legal) == 0 else np.where(legal, q, -np.inf)
     best = values.max(1, keepdims=True)

@@ -13,6 +13,7 @@ _COMMANDS = {
     "train": "train an agent, or go on with a run",
     "evaluate": "play whole episodes with what a run has learnt, and report the returns",
     "play": "write a GIF or MP4 of a run's policy playing",
+    "plan": "find values and a policy by dynamic programming over transition tables",
     "checkpoint": "show a run's latest checkpoint and the digest of its state",
     "list": "list agents, environments, presets, protocols or planners",
 }
@@ -26,6 +27,7 @@ examples:
   tengen train dqn --env ALE/Breakout-v5 --protocol machado2018 --run-dir runs/mine
   tengen train --resume runs/mine --steps 2000000
   tengen evaluate runs/mine --episodes 100 --json
+  tengen plan value_iteration --env FrozenLake-v1
   tengen list envs"""
 
 
