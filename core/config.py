@@ -71,6 +71,8 @@ class RunConfig:
     """Steps between rows of training metrics."""
     log_episodes: Literal["each", "mean", "auto"] = "auto"
     """A row for each finished episode, or their mean in each period's row; auto: mean where the loop can compile."""
+    num_runs: int = 1
+    """Independent repetitions with the seeds S, S+1, ..., side by side; metrics are means over them, with intervals."""
     driver: Driver = "auto"
     """Run the loop compiled or step by step, with equal results; auto: compiled where agent and environment can."""
     track: TrackConfig = field(default_factory=TrackConfig)
@@ -79,12 +81,18 @@ class RunConfig:
     """Settings for this agent and environment (`tengen list presets`), chosen by itself; none leaves it out."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "eval_episodes", "log_period"):
+        for name in ("steps", "eval_episodes", "log_period", "num_runs"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}")
         for name in ("checkpoint_period", "eval_period", "seed", "threads"):
             if getattr(self, name) < 0:
                 raise UserError(f"--{name.replace('_', '-')} must not be negative, got {getattr(self, name)}")
+
+        if self.num_runs > 1 and self.eval_period > 0:
+            raise UserError(
+                f"--eval-period {self.eval_period} is for one run: leave it out, and evaluate the repetitions when they"
+                " are done, or leave --num-runs out"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""

@@ -72,7 +72,7 @@ def drive(
         periods: A stretch ends at each multiple of one of these, where it is not 0.
     """
     count, length = start, _FIRST_STRETCH
-    log = _episode_log(running, _LONGEST_STRETCH)
+    log = _episode_log(running, min(_LONGEST_STRETCH, num_steps - start))
     while count < num_steps:
         world = env.world()
         assert world is not None
@@ -96,6 +96,31 @@ def drive(
             0 if world.position[2] else int(world.position[1]),
             agent.metrics,
         )
+
+
+def record_episodes(agent: CompiledAgent, env: TabledEnvironment, seed: int, num_episodes: int) -> tuple[Floats, Ints]:
+    """Let an agent act and learn for whole episodes; return their returns and lengths, each [num_episodes].
+
+    It goes on with what the agent has learnt so far. Other threads run meanwhile.
+
+    Args:
+        agent: Acts and learns.
+        env: Is started anew, and stepped.
+        seed: Seeds the environment.
+        num_episodes: How many, at least 1.
+    """
+    env.reset(seed)
+    log = _episode_log(np.zeros(1), num_episodes)
+    done = 0
+    while done < num_episodes:
+        world = env.world()
+        assert world is not None
+        left = EpisodeLog(log.running, log.returns[done:], log.lengths[done:], log.ends[done:])
+        change = env.steps_until_change()
+        taken, episodes = agent.drive(world, left, _LONGEST_STRETCH if change is None else change)
+        env.went_on(world, taken)
+        done += episodes
+    return log.returns, log.lengths
 
 
 def _episode_log(running: Floats, size: int) -> EpisodeLog:

@@ -12,7 +12,7 @@ from run_helpers import digest, rows
 
 from tengen.agents.tabular.config import QLearningConfig, SarsaConfig
 from tengen.config import RunConfig
-from tengen.drive import why_not_compiled
+from tengen.drive import record_episodes, why_not_compiled
 from tengen.envs import EnvConfig, make_env
 from tengen.errors import UserError
 from tengen.loop import interact
@@ -114,6 +114,22 @@ def test_a_compiled_loop_that_can_not_be_is_refused_with_the_reason(
     with pytest.raises(UserError, match=f"--driver compiled can't be had.*{reason}"):
         train(replace(config(), driver="compiled", **settings), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_recorded_episodes_are_those_of_the_loop() -> None:
+    env = make_env(EnvConfig("FrozenLake-v1"), training=True)
+    agent = QLearningConfig().build(env.spec, np.random.default_rng(0), "cpu")
+    expected, total = [], 0.0
+    for tick in interact(agent, env, 2000, seed=3):
+        total += tick.next_step.reward[0]
+        if tick.next_step.last[0]:
+            expected.append(total)
+            total = 0.0
+    env = make_env(EnvConfig("FrozenLake-v1"), training=True)
+    agent = QLearningConfig().build(env.spec, np.random.default_rng(0), "cpu")
+    returns, lengths = record_episodes(agent, env, 3, 100)  # type: ignore[arg-type]  # both are what it takes
+    assert returns.tolist() == expected[:100]
+    assert lengths.min() > 0
 
 
 def test_an_evaluation_without_a_step_limit_comes_to_an_end() -> None:

@@ -27,6 +27,7 @@ _OPTIONS = (
     CHECKPOINT,
     Option("num-envs", int, "Environments side by side.", 1),
     EPSILON,
+    Option("repetition", int, "Of a run of several at once (train's --num-runs): which, from 0.", 0),
     Option("min-return", float | None, "Exit with code 1 when the mean return is below.", None),
     Option("json", bool, "Print one JSON object.", False),
 )
@@ -60,7 +61,8 @@ def _evaluate(given: Mapping[str, Any]) -> dict[str, Any]:
     from tengen.run import load_policy, open_run
 
     run = open_run(given["run"])
-    loaded = load_policy(run, given["checkpoint"], num_envs=min(given["num-envs"], given["episodes"]))
+    num_envs = min(given["num-envs"], given["episodes"])
+    loaded = load_policy(run, given["checkpoint"], num_envs=num_envs, repetition=given["repetition"])
     epsilon = epsilon_of(given, loaded.env)
     try:
         evaluation = evaluate(

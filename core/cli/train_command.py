@@ -272,5 +272,11 @@ def _report(result: RunResult) -> int:
         )
         return 128 + result.signal
     print(f"{result.folder}: {result.step} steps done")
+    means = result.summary.get("last_means")
+    if means:
+        print(
+            f"return {means['charts/episodic_return']:.6g} +- {means['charts/episodic_return_ci95']:.3g} (95%), mean of"
+            f" the last episodes of {result.summary['num_runs']} runs"
+        )
     print(f"`tengen evaluate {result.folder}` plays whole episodes with what it has learnt", file=sys.stderr)
     return 0

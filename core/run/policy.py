@@ -26,7 +26,12 @@ class LoadedPolicy:
 
 
 def load_policy(
-    run: Run, checkpoint: str = "latest", *, num_envs: int = 1, env_kwargs: dict[str, Any] | None = None
+    run: Run,
+    checkpoint: str = "latest",
+    *,
+    num_envs: int = 1,
+    env_kwargs: dict[str, Any] | None = None,
+    repetition: int = 0,
 ) -> LoadedPolicy:
     """Load what a run has learnt, without its replay.
 
@@ -35,10 +40,13 @@ def load_policy(
         checkpoint: "latest", "best", or the number of a step.
         num_envs: Environments side by side to play in.
         env_kwargs: Further keyword arguments of the environment.
+        repetition: Which of the run's repetitions, from 0.
 
     Raises:
-        UserError: There is no such checkpoint.
+        UserError: There is no such checkpoint or repetition.
     """
+    if not 0 <= repetition < run.config.num_runs:
+        raise UserError(f"--repetition must be from 0 to {run.config.num_runs - 1} for {run.folder}, got {repetition}")
     if checkpoint == "latest":
         saved = run.store.latest(resume=False)
         if saved is None:
@@ -58,7 +66,8 @@ def load_policy(
     # The agent is built for the environments that it trained on: its state has their number in it.
     spec = dataclasses.replace(env.spec, num_envs=run.config.env.num_envs)
     agent = run.config.agent_config.build(spec, np.random.default_rng(0), _device(run.config.device))
-    agent.load_state_dict(saved.state(resume=False)["agent"])
+    state = saved.state(resume=False)["agent"]
+    agent.load_state_dict(state if run.config.num_runs == 1 else state["runs"][repetition])
     return LoadedPolicy(agent.policy(), env, saved.step)
 
 
