@@ -16,7 +16,7 @@ S states, A actions, B environments side by side.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,36 @@ class Outcome(NamedTuple):
     discount_t: float  # of the TimeStep: 0 terminated, -1 the other side moves; before gamma
     s_t: int
     last: bool  # the episode is over: terminated where discount_t is 0, else truncated
+
+
+KindT = TypeVar("KindT", bound=type)
+
+_growing: set[type] = set()
+
+
+def growing(kind: KindT) -> KindT:
+    """Mark a NamedTuple class as a memory of steps: its first field is `length` [B], the others are arrays [B, T].
+
+    Kernels write to it; `reserve` sees that there is room.
+    """
+    _growing.add(kind)
+    return kind
+
+
+def is_growing(tree: Any) -> bool:
+    """Return whether something is a memory of steps."""
+    return type(tree) in _growing
+
+
+@growing
+class Trajectory(NamedTuple):
+    """The episode under way in each environment."""
+
+    length: Ints  # [B], steps so far
+    state: Ints  # [B, T]
+    action: Ints  # [B, T]
+    reward: Floats  # [B, T]
+    discount: Floats  # [B, T]
 
 
 @generic

@@ -11,20 +11,29 @@ import numpy as np
 
 from tengen._jit import njit
 from tengen.agents._learner_kernels import Outcome, act, update
-from tengen.agents.tabular import _n_step_kernels  # noqa: F401  # registers
-from tengen.agents.tabular import _one_step_kernels  # noqa: F401  # registers
-from tengen.agents.tabular import _trace_kernels  # noqa: F401  # registers
+from tengen.agents.dyna import _dyna_kernels  # noqa: F401  # registers
+from tengen.agents.reinforce import _reinforce_kernels  # noqa: F401  # registers
+from tengen.agents.tabular import (
+    _monte_carlo_kernels,  # noqa: F401  # registers
+    _n_step_kernels,  # noqa: F401  # registers
+    _one_step_kernels,  # noqa: F401  # registers
+    _prediction_kernels,  # noqa: F401  # registers
+    _trace_kernels,  # noqa: F401  # registers
+)
 from tengen.tables import EpisodeLog, World
 from tengen.types import Floats
 
 
-@njit
+@njit(forceinline=True)
 def first_above(cumulative: Floats, start: int, stop: int, u: float) -> int:
-    """Return the first n in start..stop-1 with cumulative[n] > u; `start` where there is none, as `np.argmax` would."""
-    for n in range(start, stop):
-        if cumulative[n] > u:
-            return n
-    return start
+    """Return the first n in start..stop-1 with cumulative[n] > u; `start` where there is none, as `np.argmax` would.
+
+    Unsigned, so that no index could be meant from the end.
+    """
+    n, end = np.uint64(start), np.uint64(stop)
+    while n < end and cumulative[n] <= u:
+        n += np.uint64(1)
+    return np.int64(n) if n < end else start  # type: ignore[return-value]  # numba's int: not to be mixed with unsigned
 
 
 @njit(nogil=True)
@@ -51,7 +60,7 @@ def run(
     s, elapsed, over = world.position[0], world.position[1], world.position[2] != 0
     num_actions = tables.legal.shape[1]
     masked, aliased, noisy = tables.legal.shape[0] > 0, tables.observation.shape[0] > 0, tables.noise.shape[0] > 0
-    all_legal = np.ones(0, np.bool_)
+    all_legal = tables.legal.reshape(-1)[:0]
     legal = all_legal
     taken, episodes, running = 0, 0, log.running[0]
     reward, discount = world.feedback[0], world.feedback[1]
@@ -72,7 +81,7 @@ def run(
         elapsed += 1
         over = discount == 0.0 or elapsed >= limit
         if masked:
-            legal = tables.legal[s]
+            legal = all_legal if discount == 0.0 else tables.legal[s]
         next_observed = tables.observation[s] if aliased else s
         update(learner, 0, Outcome(observed, action, reward, discount, next_observed, over), legal, clock, rng)
         clock += 1

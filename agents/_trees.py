@@ -5,36 +5,13 @@ B environments side by side, T steps of an episode.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import numpy as np
 
+from tengen.agents._learner_kernels import Trajectory, is_growing
 from tengen.errors import UserError
-from tengen.types import Array, Floats, Ints, State
-
-KindT = TypeVar("KindT", bound=type)
-
-_growing: set[type] = set()
-
-
-def growing(kind: KindT) -> KindT:
-    """Mark a NamedTuple class as a memory of steps: its first field is `length` [B], the others are arrays [B, T].
-
-    Kernels write to it; `reserve` sees that there is room.
-    """
-    _growing.add(kind)
-    return kind
-
-
-@growing
-class Trajectory(NamedTuple):
-    """The episode under way in each environment."""
-
-    length: Ints  # [B], steps so far
-    state: Ints  # [B, T]
-    action: Ints  # [B, T]
-    reward: Floats  # [B, T]
-    discount: Floats  # [B, T]
+from tengen.types import Array, State
 
 
 def empty_trajectory(num_envs: int) -> Trajectory:
@@ -51,7 +28,7 @@ def empty_trajectory(num_envs: int) -> Trajectory:
 
 def reserve(tree: Any, num_steps: int) -> Any:
     """Return a tree in which every memory of steps has room for some more."""
-    if type(tree) in _growing:
+    if is_growing(tree):
         needed = int(tree.length.max()) + num_steps
         room = tree[1].shape[1]
         if needed <= room:
@@ -69,7 +46,7 @@ def arrays_of(tree: Any) -> State:
     """Return the arrays of a tree by name; numbers, which are settings, are left out."""
     state: State = {}
     for name, branch in zip(tree._fields, tree, strict=True):
-        if type(branch) in _growing:  # without the room behind it, which depends on who reserved it and on the past
+        if is_growing(branch):  # without the room behind it, which depends on who reserved it and on the past
             held = np.arange(int(branch.length.max())) < branch.length[:, None]  # [B, T]
             state[name] = {"length": branch.length} | {
                 part: np.where(held, array[:, : held.shape[1]], np.zeros((), array.dtype))
@@ -92,7 +69,7 @@ def load_arrays(tree: Any, state: State) -> Any:
     """
     branches = []
     for name, branch in zip(tree._fields, tree, strict=True):
-        if type(branch) in _growing:
+        if is_growing(branch):
             saved = type(branch)(**state[name])
             grown = reserve(branch._replace(length=np.array(saved.length, np.int64)), 0)
             for own, theirs in zip(grown[1:], saved[1:], strict=True):

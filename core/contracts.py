@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from tengen.types import Array, Bools, Decision, EnvSpec, Floats, Ints, Metrics, State, TimeStep
+from tengen.types import Array, Bools, Decision, EnvSpec, Floats, Ints, Metrics, State, TimeStep, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tengen.tables import EpisodeLog, World
+    from tengen.tables import EpisodeLog, TransitionTables, World
 
 BatchT_co = TypeVar("BatchT_co", covariant=True)
 
@@ -237,4 +237,42 @@ class Simulator(Protocol):
 
     def step(self, states: Any, actions: Ints, rng: np.random.Generator) -> tuple[Any, Floats, Floats]:
         """Return new states, the mover's reward [B], and discount [B] (-1 the other side moves, 0 terminated)."""
+        ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A world simulator, exact or learned: what an action leads to, as far as it is known. States lead with B.
+
+    What a model can do beyond this is a protocol of its own, as `EnumerableModel` is.
+    """
+
+    @property
+    def num_actions(self) -> int:
+        """A."""
+        ...
+
+    def encode(self, observation: Array) -> Any:
+        """Return the model's states of B observations [B, ...]."""
+        ...
+
+    def step(self, states: Any, actions: Ints, rng: np.random.Generator) -> tuple[Any, Floats, Floats]:
+        """Return what may follow: states, rewards [B], and discounts [B], before gamma.
+
+        A discount is 0 where the episode ends (what follows is then worth nothing, whatever the state), -1 where the
+        other side is to move, and anything between where a model is unsure.
+        """
+        ...
+
+    def update(self, batch: Transition) -> Metrics:
+        """Learn from N single steps; their `bootstrap` is the discount of the TimeStep, before gamma."""
+        ...
+
+
+@runtime_checkable
+class EnumerableModel(Model, Protocol):
+    """A model of finitely many states, which are numbers [B]: dynamic programming can take it whole."""
+
+    def tables(self) -> TransitionTables:
+        """Return all that may follow each state and action, as it is known so far."""
         ...

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
         value_iteration,
     )
     from tengen.planners.exact import evaluate_exactly, expected_return, finite_horizon_optimum, finite_horizon_return
+    from tengen.planners.models import CountModel, DeterministicModel, ExactModel
     from tengen.planners.policies import greedy_policy, random_policy
 
 __all__ = [
+    "CountModel",
+    "DeterministicModel",
+    "ExactModel",
     "Plan",
     "Values",
     "evaluate_exactly",
@@ -36,6 +40,9 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
+        "CountModel": "tengen.planners.models",
+        "DeterministicModel": "tengen.planners.models",
+        "ExactModel": "tengen.planners.models",
         "Plan": "tengen.planners.dynamic_programming",
         "Values": "tengen.planners.dynamic_programming",
         "evaluate_exactly": "tengen.planners.exact",

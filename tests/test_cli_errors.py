@@ -54,7 +54,7 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
     [
         ("trian dqn", ["'trian'", "Did you mean 'train'?"]),
         ("--hepl", ["'--hepl'", "tengen --help"]),
-        ("train", ["say which agent", "dqn, random", "--resume RUN"]),
+        ("train", ["say which agent", "dqn, dyna_q", "--resume RUN"]),
         ("train --env CartPole-v1 dqn", ["say which agent", "first of all"]),
         ("train dqnn --env CartPole-v1", ["'dqnn'", "Did you mean 'dqn'?"]),
         ("train dqn", ["--env is missing", "tengen train dqn --env CartPole-v1"]),
@@ -214,7 +214,7 @@ def test_an_unknown_checkpoint_is_refused(checkpoint: str, fragment: str, run: P
 @pytest.mark.parametrize(
     ("options", "fragments"),
     [
-        ("--seed 3", ["--seed can't change", "--steps, --device and --track*"]),
+        ("--seed 3", ["--seed can't change", "--steps, --device, --driver and --track*"]),
         ("--env Acrobot-v1", ["--env can't change"]),
         ("--num-envs 2", ["--num-envs can't change"]),
         ("--preset none", ["--preset can't change"]),

@@ -80,7 +80,7 @@ def test_a_synchronous_sweep_is_bellmans_equation(seed: int, discounts: tuple[fl
         (following(tables, actions), dense.q(values)[np.arange(len(actions)), actions]),
     ):
         target = np.zeros_like(values)
-        change, magnitude = kernels.sweep(tables, rule, 0.9, values, target)
+        change, magnitude = kernels.sweep(tables, rule, 0.9, values, target, seed % 2 == 0)
         np.testing.assert_allclose(target, expected, rtol=0, atol=1e-12)
         assert change == pytest.approx(np.abs(expected - values).max())
         assert magnitude == pytest.approx(np.abs(expected).max())
@@ -92,10 +92,25 @@ def test_a_sweep_in_place_uses_the_newest_values(seed: int) -> None:
     dense = Dense(tables, 0.9)
     values = np.random.default_rng(seed).normal(size=tables.num_states)
     expected = values.copy()
-    for state in range(len(expected)):
-        expected[state] = dense.best(expected)[state]
-    kernels.sweep(tables, optimal(tables), 0.9, values, values)
+    for order in (range(6), range(5, -1, -1), range(6)):
+        for state in order:
+            expected[state] = dense.best(expected)[state]
+    kernels.sweeps(tables, optimal(tables), 0.9, values, np.zeros(0), -1.0, 3)
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("states", [range(50), range(49, -1, -1)])
+def test_in_place_a_long_way_takes_few_sweeps_in_either_direction(states: range) -> None:
+    order = list(states)
+    tables = tabulate(
+        50,
+        1,
+        lambda state, action: [(1.0, order[min(order.index(state) + 1, 49)], -1.0, float(state != order[-1]))],
+        order[0],
+    )
+    plan = value_iteration(tables, 1.0)
+    assert plan.v[order[0]] == -50
+    assert plan.sweeps <= 4
 
 
 @pytest.mark.parametrize("seed", SEEDS)

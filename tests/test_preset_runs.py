@@ -36,6 +36,7 @@ def test_a_preset_trains_and_is_evaluated(name: str, tmp_path: Path, capsys: pyt
     result = json.loads(capsys.readouterr().out)
     assert (result["step"], result["episodes"]) == (steps, 2)
     assert math.isfinite(result["return_mean"])
-    losses = [row["losses/loss"] for row in read_metrics(run / "metrics.jsonl") if "losses/loss" in row]
-    assert losses
+    rows = list(read_metrics(run / "metrics.jsonl"))
+    losses = [value for row in rows for name, value in row.items() if name.startswith("losses/")]
+    assert losses or preset.agent != "dqn"  # tables report none
     assert all(map(math.isfinite, losses))

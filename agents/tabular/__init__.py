@@ -11,6 +11,7 @@ from tengen.agents.tabular.config import (
     QLearningConfig,
     SarsaConfig,
 )
+from tengen.agents.tabular.monte_carlo_config import MonteCarloConfig, OffPolicyMonteCarloConfig
 from tengen.agents.tabular.multi_step_config import (
     NStepSarsaConfig,
     QLambdaConfig,
@@ -18,6 +19,7 @@ from tengen.agents.tabular.multi_step_config import (
     SarsaLambdaConfig,
     TreeBackupConfig,
 )
+from tengen.agents.tabular.prediction_config import PredictionConfig
 
 if TYPE_CHECKING:
     from tengen.agents.tabular.agent import GreedyTable, TabularAgent
@@ -26,7 +28,10 @@ __all__ = [
     "DoubleQLearningConfig",
     "ExpectedSarsaConfig",
     "GreedyTable",
+    "MonteCarloConfig",
     "NStepSarsaConfig",
+    "OffPolicyMonteCarloConfig",
+    "PredictionConfig",
     "QLambdaConfig",
     "QLearningConfig",
     "QSigmaConfig",
