@@ -63,7 +63,9 @@ def worth(tables: TransitionTables, rule: Rule, gamma: float, values: Floats, st
 
 
 @njit
-def sweep(tables: TransitionTables, rule: Rule, gamma: float, values: Floats, target: Floats) -> tuple[float, float]:
+def sweep(
+    tables: TransitionTables, rule: Rule, gamma: float, values: Floats, target: Floats, backwards: bool
+) -> tuple[float, float]:
     """Back every state up once. Equation (4.5) for a policy, (4.10) for the best action.
 
     Args:
@@ -72,12 +74,15 @@ def sweep(tables: TransitionTables, rule: Rule, gamma: float, values: Floats, ta
         gamma: Discount factor.
         values: The values that are backed up [S].
         target: Where the new values go [S]; `values` itself: in place. Modified in place.
+        backwards: From the last state to the first, which in place makes a difference.
 
     Returns:
         The greatest change of a value, and the greatest magnitude of one.
     """
     change, magnitude = 0.0, 0.0
-    for state in range(len(tables.initial)):
+    num_states = len(tables.initial)
+    for k in range(num_states):
+        state = num_states - 1 - k if backwards else k
         value = worth(tables, rule, gamma, values, state)
         change = max(change, abs(value - values[state]))
         magnitude = max(magnitude, abs(value))
@@ -90,6 +95,9 @@ def sweeps(
     tables: TransitionTables, rule: Rule, gamma: float, values: Floats, spare: Floats, theta: float, limit: int
 ) -> tuple[int, float, bool]:
     """Sweep until no value changes by more than theta, or by more than rounding does.
+
+    In place every other sweep goes backwards, so that news travel all the way in either direction: where an end is far
+    from the beginning, that saves most of the sweeps.
 
     Args:
         tables: The decision process.
@@ -106,10 +114,10 @@ def sweeps(
     change = np.inf
     for done in range(limit):
         if len(spare):
-            change, magnitude = sweep(tables, rule, gamma, values, spare)
+            change, magnitude = sweep(tables, rule, gamma, values, spare, False)
             values[:] = spare
         else:
-            change, magnitude = sweep(tables, rule, gamma, values, values)
+            change, magnitude = sweep(tables, rule, gamma, values, values, done % 2 == 1)
         if theta >= 0.0 and change <= max(theta, ROUNDING * magnitude):
             return done + 1, change, True
         if not np.isfinite(change):

@@ -119,7 +119,7 @@ def refuse_endless(tables: TransitionTables, rule: Rule) -> Bools:
     num_states, before = tables.num_states, endings.predecessors(tables)
     taken = one_hot(rule.actions, tables) if len(rule.actions) else rule.policy > 0
     expected, unused = np.zeros(num_states), np.zeros(num_states, np.int64)
-    kernels.sweep(tables, rule, 0.0, np.zeros(num_states), expected)
+    kernels.sweep(tables, rule, 0.0, np.zeros(num_states), expected, False)
     paid, settled = np.zeros(num_states, np.bool_), np.zeros(num_states, np.bool_)
     endings.approach(tables, before, taken, expected != 0, unused, paid)
     endings.approach(tables, before, taken, ~paid | endings.ending(tables, taken), unused, settled)
