@@ -93,6 +93,15 @@ class Policy(Protocol):
 
 
 @runtime_checkable
+class StochasticPolicy(Policy, Protocol):
+    """A policy that draws its actions, and knows with what probabilities."""
+
+    def probabilities(self, step: TimeStep) -> Floats:
+        """Return the probability of each action in each row, [B, A]; 0 for illegal ones."""
+        ...
+
+
+@runtime_checkable
 class Agent(Protocol):
     """Learns from the transitions that it is shown. What differs between algorithms sits in `update`."""
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from tengen.actions import random_actions, random_probabilities
 from tengen.contracts import Agent, Environment
 from tengen.envs import EnvConfig, make_env
 from tengen.testing import AGENT_RULES, POLICY_RULES, Violation, check_agent
@@ -353,6 +354,28 @@ def for_its_own_batch(agent: Linear, step: TimeStep, rng: np.random.Generator, g
     return np.broadcast_to(greedy, agent.spec.num_envs)
 
 
+def with_probabilities(probabilities: Any, act: Any = lambda agent, step, rng, greedy: greedy) -> type[Linear]:
+    """Return the agent with a policy that acts so, and says that it draws with probabilities(step, A)."""
+
+    class Says(LinearPolicy):
+        def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
+            actions: Ints = act(self.agent, step, rng, super().act(step, rng))
+            return actions
+
+        def probabilities(self, step: TimeStep) -> Floats:
+            said: Floats = probabilities(step, self.agent.spec.num_actions)
+            return said
+
+    class Stochastic(Linear):
+        policy_class = Says
+
+    return Stochastic
+
+
+def drawn(agent: Linear, step: TimeStep, rng: np.random.Generator, greedy: Ints) -> Ints:
+    return random_actions(step, agent.spec.num_actions, rng)
+
+
 PLANTED: list[tuple[str, type[Linear]]] = [
     ("protocol", NoPolicy),
     ("actions", ShortActions),
@@ -391,12 +414,17 @@ PLANTED: list[tuple[str, type[Linear]]] = [
     ("policy-learns-nothing", TiresAfterAWhile),
     ("policy-read-only", with_policy(writes)),
     ("policy-any-batch", with_policy(for_its_own_batch)),
+    ("policy-probabilities", with_probabilities(random_probabilities)),
+    ("policy-probabilities", with_probabilities(lambda step, a: random_probabilities(step, a)[:1], drawn)),
+    ("policy-probabilities", with_probabilities(lambda step, a: random_probabilities(step, a) / 2, drawn)),
+    ("policy-probabilities", with_probabilities(lambda step, a: np.eye(a)[step.legal.argmax(1)], drawn)),
 ]
 
 
 @pytest.mark.parametrize("make", [games, lake])
-def test_a_right_agent_passes(make: Any) -> None:
-    check_agent(Linear, make)
+@pytest.mark.parametrize("agent", [Linear, with_probabilities(random_probabilities, drawn)])
+def test_a_right_agent_passes(make: Any, agent: Any) -> None:
+    check_agent(agent, make)
 
 
 @pytest.mark.parametrize(("rule", "broken"), PLANTED)

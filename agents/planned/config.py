@@ -38,6 +38,11 @@ class PlannedConfig:
         settings = check_values(planner_class, self.settings, f"the settings of {self.planner}", "planner.")
         return build(planner_class, settings)
 
+    @property
+    def gamma(self) -> float:
+        """The planner's discount factor."""
+        return float(self.make_planner().gamma)
+
     @classmethod
     def refusal(cls, spec: EnvSpec) -> str | None:
         """Return why it can't plan here, or None."""

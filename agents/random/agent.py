@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tengen.actions import random_actions
-from tengen.types import Decision, Ints, Metrics, State, TimeStep
+from tengen.actions import random_actions, random_probabilities
+from tengen.types import Decision, Floats, Ints, Metrics, State, TimeStep
 
 
 class RandomPolicy:
@@ -20,6 +20,10 @@ class RandomPolicy:
     def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
         """Return one legal action for each row, [B]."""
         return random_actions(step, self._num_actions, rng)
+
+    def probabilities(self, step: TimeStep) -> Floats:
+        """Return the probability of each action in each row, [B, A]."""
+        return random_probabilities(step, self._num_actions)
 
 
 class RandomAgent:

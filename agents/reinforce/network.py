@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from tengen.agents.reinforce.config import ReinforceNetworkConfig
-from tengen.agents.reinforce.sampling import sample_softmax
+from tengen.agents.reinforce.sampling import sample_softmax, softmax
 from tengen.contracts import Policy
 from tengen.perception.networks import q_network
 from tengen.perception.torch_state import load_module_state, load_optimizer_state, module_state, optimizer_state
@@ -127,9 +127,11 @@ class SoftmaxNetwork:
 
     def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
         """Return one legal action for each row, [B]."""
-        with torch.inference_mode():
-            preferences = self.network(torch.from_numpy(step.observation).to(self.device)).cpu().numpy()
-        return sample_softmax(preferences.astype(np.float64), step.legal, rng)
+        return sample_softmax(self._preferences(step), step.legal, rng)
+
+    def probabilities(self, step: TimeStep) -> Floats:
+        """Return the probability of each action in each row, [B, A]."""
+        return softmax(self._preferences(step), step.legal)
 
     def log_probabilities(self, observation: Array, legal: Bools) -> Tensor:
         """Return ln pi [N, A], which can be differentiated; -inf for actions that aren't legal.
@@ -142,6 +144,11 @@ class SoftmaxNetwork:
         if legal.shape[1] > 0:
             preferences = preferences.masked_fill(~torch.from_numpy(legal).to(self.device), -torch.inf)
         return preferences.log_softmax(1)
+
+    def _preferences(self, step: TimeStep) -> Floats:
+        with torch.inference_mode():
+            preferences = self.network(torch.from_numpy(step.observation).to(self.device))
+        return preferences.cpu().numpy().astype(np.float64)  # type: ignore[no-any-return]  # as torch has it
 
 
 class ReinforceNetwork:

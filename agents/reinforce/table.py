@@ -13,7 +13,7 @@ from tengen.agents._learner_kernels import Linear
 from tengen.agents._trees import empty_trajectory
 from tengen.agents.reinforce._reinforce_kernels import Reinforce
 from tengen.agents.reinforce.config import ReinforceConfig
-from tengen.agents.reinforce.sampling import sample_softmax
+from tengen.agents.reinforce.sampling import sample_softmax, softmax
 from tengen.agents.tabular.agent import TabularAgent
 from tengen.agents.tabular.states import states_of
 from tengen.errors import UserError
@@ -36,6 +36,10 @@ class SoftmaxTable:
     def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
         """Return one legal action for each row, [B]."""
         return sample_softmax(self.theta[self.states(step.observation)], step.legal, rng)
+
+    def probabilities(self, step: TimeStep) -> Floats:
+        """Return the probability of each action in each row, [B, A]."""
+        return softmax(self.theta[self.states(step.observation)], step.legal)
 
 
 def build(config: ReinforceConfig, spec: EnvSpec, rng: np.random.Generator) -> TabularAgent:

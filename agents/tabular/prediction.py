@@ -48,6 +48,19 @@ class FollowedPolicy:
         chosen = [kernels.choose(self.policy, s, mask, rng) for s, mask in zip(states, legal, strict=True)]
         return np.array(chosen, np.int64)
 
+    def probabilities(self, step: TimeStep) -> Floats:
+        """Return the probability of each action in each row, [B, A]."""
+        states = self.states(step.observation)
+        if isinstance(self.policy, Greedy):
+            actions = self.act(step, np.random.default_rng(0))
+            return np.eye(self.policy.q.shape[1])[actions]
+        odds = self.policy.probability[states]
+        if step.legal is None:
+            return odds
+        odds = odds * step.legal
+        odds[~odds.any(1)] = step.legal[~odds.any(1)]  # it takes none of them: any
+        return np.asarray(odds / odds.sum(1, keepdims=True), np.float64)
+
 
 def resolve_policy(name: str, spec: EnvSpec, num_states: int, gamma: float) -> TablePolicy:
     """Return the policy of a name.

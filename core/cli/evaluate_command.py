@@ -58,6 +58,7 @@ def run(arguments: Sequence[str]) -> int:
 def _evaluate(given: Mapping[str, Any]) -> dict[str, Any]:
     from tengen.envs.scores import report_terms
     from tengen.evaluate import evaluate
+    from tengen.evaluation.exact import exact_terms
     from tengen.run import load_policy, open_run
 
     run = open_run(given["run"])
@@ -77,6 +78,7 @@ def _evaluate(given: Mapping[str, Any]) -> dict[str, Any]:
         loaded.env.close()
     assert evaluation is not None, "nothing asked it to stop"
     summary = evaluation.summary()
+    gamma = getattr(run.config.agent_config, "gamma", None)
     return {
         "agent": run.config.agent,
         "env": run.config.env.id,
@@ -84,6 +86,7 @@ def _evaluate(given: Mapping[str, Any]) -> dict[str, Any]:
         "episodes": given["episodes"],
         "seed": given["seed"],
         **summary,
+        **exact_terms(loaded.policy, loaded.env, gamma, epsilon),
         **report_terms(loaded.env, run.config.env.id, summary["return_mean"], epsilon),
     }
 

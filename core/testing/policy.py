@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tengen.contracts import Policy
+from tengen.contracts import Policy, StochasticPolicy
 from tengen.testing.trees import freeze_step, same_array, step_difference
 from tengen.testing.violation import Rules, Violation
 from tengen.types import EnvSpec, Ints, TimeStep
@@ -20,7 +20,11 @@ POLICY_RULES: Rules = {
     "policy-learns-nothing": "Acting leaves no trace in a policy: it chooses afterwards as before.",
     "policy-read-only": "A policy never writes into the TimeStep that it is shown.",
     "policy-any-batch": "A policy takes any number of rows.",
+    "policy-probabilities": "Where a policy has probabilities [B, A], they sum to one, and it draws by them.",
 }
+
+_DRAWS = 2_000  # of each row's action, to compare with its probabilities
+_MOST_ERRORS = 5.0  # in standard errors, at most one false alarm in a million
 
 
 def check_policy(policy: Policy, spec: EnvSpec, steps: Sequence[TimeStep], *, seed: int = 0) -> None:
@@ -61,6 +65,24 @@ def check_policy(policy: Policy, spec: EnvSpec, steps: Sequence[TimeStep], *, se
         except Exception as error:
             seen = f"{len(rows)} rows for num_envs {spec.num_envs}: {type(error).__name__}: {error}"
             raise Violation(POLICY_RULES, "policy-any-batch", seen) from error
+    if isinstance(policy, StochasticPolicy):
+        _check_probabilities(policy, spec, steps[0], seed)
+
+
+def _check_probabilities(policy: StochasticPolicy, spec: EnvSpec, step: TimeStep, seed: int) -> None:
+    shape = (len(step.reward), spec.num_actions)
+    probabilities = np.asarray(policy.probabilities(freeze_step(step)))
+    if probabilities.shape != shape:
+        raise Violation(POLICY_RULES, "policy-probabilities", f"they are {probabilities.shape}, expected {shape}")
+    if not (probabilities >= 0).all() or not np.allclose(probabilities.sum(1), 1.0):
+        raise Violation(POLICY_RULES, "policy-probabilities", f"they are {probabilities}")
+    for row, expected in enumerate(probabilities):
+        actions = policy.act(take_rows(step, [row] * _DRAWS), np.random.default_rng([seed, row]))
+        drawn = np.bincount(actions, minlength=spec.num_actions) / _DRAWS
+        error = np.sqrt(expected * (1.0 - expected) / _DRAWS)
+        if (np.abs(drawn - expected) > _MOST_ERRORS * error + 1e-9).any():
+            seen = f"row {row}: {expected.round(3)}, and of {_DRAWS} draws {drawn.round(3)}"
+            raise Violation(POLICY_RULES, "policy-probabilities", seen)
 
 
 def check_actions(actions: Any, spec: EnvSpec, step: TimeStep, where: str, rules: Rules, prefix: str = "") -> Ints:

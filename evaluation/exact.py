@@ -1,0 +1,112 @@
+"""What a policy's episodes bring exactly, from the environment's transition tables: measured returns scatter around it.
+
+S states, A actions, O observations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tengen.contracts import Environment, Policy, StochasticPolicy, TabledEnvironment
+from tengen.errors import UserError
+from tengen.types import Array, EnvSpec, Floats, TimeStep
+
+_MOST_BACKUPS = 1_000_000_000
+"""States times the step limit: above it, what takes a few seconds would take minutes."""
+
+
+def exact_terms(policy: Policy, env: Environment, gamma: float | None, epsilon: float = 0.0) -> dict[str, float]:
+    """Return what the tables say of a policy; nothing where the environment has none, or they are too large.
+
+    Args:
+        policy: Acts in the environment.
+        env: Made with `training=False`: its step limit counts.
+        gamma: Discount factor for Q*; None: the agent has none.
+        epsilon: Probability of a random legal action instead of the policy's.
+
+    Returns:
+        `expected_return`, the mean return of the policy's episodes, without discounting; `q_star_return`, that of the
+        policy that is greedy on Q* at `gamma`, its epsilon the same; and `gamma`. What isn't known is left out.
+    """
+    from tengen.planners import expected_return, value_iteration
+
+    spec = env.spec
+    tables, limit = spec.model, spec.max_episode_steps
+    if tables is None or _changes(env) or tables.num_states * (limit or 0) > _MOST_BACKUPS:
+        return {}
+    terms: dict[str, float | None] = {}
+    probabilities = tabulate_policy(policy, spec)
+    if probabilities is not None:
+        terms["expected_return"] = expected_return(tables, explore(probabilities, spec, epsilon), limit)
+    if gamma is not None:
+        try:
+            greedy = np.eye(spec.num_actions)[value_iteration(tables, gamma).policy]
+        except UserError:  # without discounting, values may have no end
+            greedy = None
+        if greedy is not None:
+            terms |= {
+                "q_star_return": expected_return(tables, explore(greedy, spec, epsilon), limit),
+                "gamma": gamma,
+            }
+    return {name: value for name, value in terms.items() if value is not None}
+
+
+def tabulate_policy(policy: Policy, spec: EnvSpec) -> Floats | None:
+    """Return a policy's probabilities in each state of the environment's tables [S, A].
+
+    Args:
+        policy: Acts in the environment.
+        spec: The environment; it has tables.
+
+    Returns:
+        None where the policy draws its actions and doesn't say with what probabilities, or the states can't be shown to
+        it one by one.
+    """
+    assert spec.model is not None
+    step = _all_states(spec)
+    if step is None:
+        return None
+    if isinstance(policy, StochasticPolicy):
+        return policy.probabilities(step)
+    rng = np.random.default_rng(0)
+    untouched = rng.bit_generator.state
+    actions = policy.act(step, rng)
+    return np.eye(spec.num_actions)[actions] if rng.bit_generator.state == untouched else None
+
+
+def explore(probabilities: Floats, spec: EnvSpec, epsilon: float) -> Floats:
+    """Return the probabilities [S, A] of a policy that takes a random legal action with probability epsilon."""
+    assert spec.model is not None
+    legal = spec.model.legal if len(spec.model.legal) else np.ones(probabilities.shape, np.bool_)
+    explored: Floats = (1.0 - epsilon) * probabilities + epsilon * legal / legal.sum(1, keepdims=True)
+    return explored
+
+
+def _all_states(spec: EnvSpec) -> TimeStep | None:
+    """Return a batch of all states [S], as an agent sees them; None where it sees something else than numbers."""
+    from tengen.agents.planned.table import numbering
+
+    tables = spec.model
+    assert tables is not None
+    try:
+        states = numbering(spec)
+    except UserError:
+        return None
+    numbers = tables.observation if len(tables.observation) else np.arange(tables.num_states)
+    parts: Array = np.stack(np.unravel_index(numbers, states.sizes), axis=-1) + states.low  # [S, K]
+    space = spec.observation_space
+    shape: tuple[int, ...] = space.shape or ()
+    nothing = np.zeros(tables.num_states)
+    return TimeStep(
+        observation=parts.reshape(-1, *shape).astype(space.dtype),
+        reward=nothing,
+        discount=nothing + 1.0,
+        first=np.zeros(tables.num_states, np.bool_),
+        last=np.zeros(tables.num_states, np.bool_),
+        legal=tables.legal if spec.has_legal and len(tables.legal) else None,
+    )
+
+
+def _changes(env: Environment) -> bool:
+    """Return whether the environment's tables hold for a while only."""
+    return isinstance(env, TabledEnvironment) and env.steps_until_change() is not None
