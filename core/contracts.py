@@ -102,6 +102,24 @@ class StochasticPolicy(Policy, Protocol):
 
 
 @runtime_checkable
+class ActionValuing(Policy, Protocol):
+    """A policy that knows what its actions are worth. Pictures of a run are drawn from it."""
+
+    def action_values(self, step: TimeStep) -> Floats:
+        """Return the value of each action in each row, [B, A]; of illegal ones it may be anything."""
+        ...
+
+
+@runtime_checkable
+class StateValuing(Policy, Protocol):
+    """A policy that knows what states are worth under it. Pictures of a run are drawn from it."""
+
+    def state_values(self, step: TimeStep) -> Floats | None:
+        """Return the value of each row's state, [B]; None where its settings have it learn none."""
+        ...
+
+
+@runtime_checkable
 class Agent(Protocol):
     """Learns from the transitions that it is shown. What differs between algorithms sits in `update`."""
 
@@ -144,7 +162,11 @@ class CompiledAgent(Agent, Protocol):
 
 
 class AgentConfig(Protocol):
-    """A frozen dataclass of the standard library only, so that the command line needs no torch."""
+    """A frozen dataclass of the standard library only, so that the command line needs no torch.
+
+    Where an agent computes without torch it may say so by a class variable, `uses_torch = False`: then nobody imports
+    it to look for a device.
+    """
 
     @classmethod
     def refusal(cls, spec: EnvSpec) -> str | None:

@@ -272,7 +272,7 @@ def test_the_agent_acts_by_the_policy_that_it_evaluates() -> None:
     step = TimeStep(np.arange(S), np.zeros(S), np.ones(S), np.ones(S, bool), np.zeros(S, bool), legal)
     rng = np.random.default_rng(7)
     expected = [act(learner, 0, s, legal[s], 0, rng) for s in range(S)]
-    acted = FollowedPolicy(lambda observation: observation, POLICY).act(step, np.random.default_rng(7))
+    acted = FollowedPolicy(lambda observation: observation, POLICY, learner.v).act(step, np.random.default_rng(7))
     assert acted.dtype == np.int64
     assert acted.tolist() == expected
 

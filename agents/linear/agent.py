@@ -38,6 +38,10 @@ class GreedyTiles:
         actions: Ints = values.argmax(1)
         return actions
 
+    def action_values(self, step: TimeStep) -> Floats:
+        """Return the value of each action in each row, [B, A]."""
+        return self.values(step.observation)
+
     def values(self, observations: Array) -> Floats:
         """Return the values of the actions [N, A] for observations [N, ...]."""
         return values_of(self.weights, self.coding, _rows(observations))

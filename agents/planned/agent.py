@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tengen.agents.planned.table import PlanTable
-from tengen.types import Array, Decision, Ints, Metrics, State, TimeStep
+from tengen.types import Array, Decision, Floats, Ints, Metrics, State, TimeStep
 
 
 class PlannedPolicy:
@@ -28,6 +28,16 @@ class PlannedPolicy:
     def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
         """Return one legal action for each row, [B]. Draws nothing."""
         return self.choose(step)
+
+    def action_values(self, step: TimeStep) -> Floats:
+        """Return the value of each action in each row, [B, A]."""
+        values: Floats = self._table.q[self._number(step.observation)]
+        return values
+
+    def state_values(self, step: TimeStep) -> Floats:
+        """Return the value of each row's state, [B]."""
+        values: Floats = self._table.v[self._number(step.observation)]
+        return values
 
     def choose(self, step: TimeStep) -> Ints:
         """Return one legal action for each row, [B]."""

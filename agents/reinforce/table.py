@@ -27,11 +27,13 @@ class SoftmaxTable:
     Args:
         states: Numbers observations.
         theta: Preferences [S, A]; they may go on learning.
+        baseline: State values [S] that returns are compared with; [0]: there are none. They may go on learning.
     """
 
-    def __init__(self, states: Callable[[Array], Ints], theta: Floats) -> None:
+    def __init__(self, states: Callable[[Array], Ints], theta: Floats, baseline: Floats) -> None:
         self.states = states
         self.theta = theta
+        self.baseline = baseline
 
     def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
         """Return one legal action for each row, [B]."""
@@ -40,6 +42,10 @@ class SoftmaxTable:
     def probabilities(self, step: TimeStep) -> Floats:
         """Return the probability of each action in each row, [B, A]."""
         return softmax(self.theta[self.states(step.observation)], step.legal)
+
+    def state_values(self, step: TimeStep) -> Floats | None:
+        """Return the value of each row's state, [B]; None without a baseline."""
+        return self.baseline[self.states(step.observation)] if len(self.baseline) else None
 
 
 def build(config: ReinforceConfig, spec: EnvSpec, rng: np.random.Generator) -> TabularAgent:
@@ -73,7 +79,7 @@ def build(config: ReinforceConfig, spec: EnvSpec, rng: np.random.Generator) -> T
     schedules = {"charts/policy_step_size": policy_step_size}
     if config.baseline:
         schedules["charts/baseline_step_size"] = baseline_step_size
-    return TabularAgent(learner, states, SoftmaxTable(states, learner.theta), rng, schedules)
+    return TabularAgent(learner, states, SoftmaxTable(states, learner.theta, learner.baseline), rng, schedules)
 
 
 def _schedule(start: float, end: float | None, num_steps: int) -> LinearSchedule:

@@ -26,11 +26,13 @@ class GreedyTable:
     Args:
         states: Numbers observations.
         table: Values [S, A]; it may go on learning.
+        num_tables: `table` is the sum of so many tables of values.
     """
 
-    def __init__(self, states: Callable[[Array], Ints], table: Floats) -> None:
+    def __init__(self, states: Callable[[Array], Ints], table: Floats, num_tables: int = 1) -> None:
         self.states = states
         self.table = table
+        self.num_tables = num_tables
 
     def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
         """Return one legal action for each row, [B]."""
@@ -39,6 +41,11 @@ class GreedyTable:
             values = np.where(step.legal, values, -np.inf)
         actions: Ints = values.argmax(1)
         return actions
+
+    def action_values(self, step: TimeStep) -> Floats:
+        """Return the value of each action in each row, [B, A]."""
+        values: Floats = self.table[self.states(step.observation)] / self.num_tables
+        return values
 
 
 class TabularAgent:

@@ -54,15 +54,18 @@ class Parts:
         """Return the exploration."""
         return _linear(self._epsilon_schedule())
 
-    def control_agent(self, learner: Any, rng: np.random.Generator, table: Floats | None = None) -> TabularAgent:
+    def control_agent(
+        self, learner: Any, rng: np.random.Generator, table: Floats | None = None, num_tables: int = 1
+    ) -> TabularAgent:
         """Return an agent that learns action values and whose policy is greedy.
 
         Args:
             learner: Its NamedTuple.
             rng: The agent's generator.
             table: The values [S, A] that the policy goes by; the learner's `q` unless given.
+            num_tables: They are the sum of so many tables of values.
         """
-        policy = GreedyTable(self.states, learner.q if table is None else table)
+        policy = GreedyTable(self.states, learner.q if table is None else table, num_tables)
         schedules = {"charts/epsilon": self._epsilon_schedule(), "charts/step_size": self._step_size_schedule()}
         return TabularAgent(learner, self.states, policy, rng, schedules)
 

@@ -6,7 +6,7 @@ S & B is Sutton & Barto, "Reinforcement Learning: An Introduction", 2nd edition,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tengen.errors import UserError
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class TabularConfig:
     """What all tabular agents share."""
+
+    uses_torch: ClassVar[bool] = False
 
     gamma: float = 0.99
     """Discount factor."""
@@ -147,4 +149,4 @@ class DoubleQLearningConfig(ControlConfig):
         parts = Parts("double_q_learning", self, spec)
         both = np.stack([parts.table(), parts.table()])
         learner = kernels.DoubleQLearning(both[0] + both[1], both, parts.step_size(), parts.epsilon(), self.gamma)
-        return parts.control_agent(learner, rng)
+        return parts.control_agent(learner, rng, num_tables=2)

@@ -35,11 +35,13 @@ class FollowedPolicy:
     Args:
         states: Numbers observations.
         policy: The table.
+        values: What is known of the policy's state values [S]; they may go on learning.
     """
 
-    def __init__(self, states: Callable[[Array], Ints], policy: TablePolicy) -> None:
+    def __init__(self, states: Callable[[Array], Ints], policy: TablePolicy, values: Floats) -> None:
         self.states = states
         self.policy = policy
+        self.values = values
 
     def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
         """Return one legal action for each row, [B]."""
@@ -60,6 +62,11 @@ class FollowedPolicy:
         odds = odds * step.legal
         odds[~odds.any(1)] = step.legal[~odds.any(1)]  # it takes none of them: any
         return np.asarray(odds / odds.sum(1, keepdims=True), np.float64)
+
+    def state_values(self, step: TimeStep) -> Floats:
+        """Return the value of each row's state, [B]."""
+        values: Floats = self.values[self.states(step.observation)]
+        return values
 
 
 def resolve_policy(name: str, spec: EnvSpec, num_states: int, gamma: float) -> TablePolicy:

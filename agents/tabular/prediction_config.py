@@ -68,4 +68,5 @@ class PredictionConfig(TabularConfig):
         policy = resolve_policy(self.policy, spec, parts.states.num_states, self.gamma)
         learner = make_learner(self, parts, policy)
         schedules = {"charts/step_size": LinearSchedule(*parts.step_size().schedule)}
-        return TabularAgent(learner, parts.states, FollowedPolicy(parts.states, policy), rng, schedules)
+        followed = FollowedPolicy(parts.states, policy, learner.v)
+        return TabularAgent(learner, parts.states, followed, rng, schedules)
