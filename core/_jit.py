@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast, overload
+from typing import Any, NamedTuple, Protocol, TypeVar, cast, overload
 
 import numba
 import numpy as np
@@ -154,19 +154,30 @@ def _sources(module: str) -> dict[str, str]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in sources:
-            continue
-        found = _find_source(name)
+        found = None if name in sources else _read(name)
         if found is None:
             continue
-        source, package = found
-        sources[name] = source
-        waiting.extend(wanted for wanted in _imports(source, package) if wanted.partition(".")[0] in families)
+        sources[name] = found.source
+        for base, names in found.imports:
+            if base.partition(".")[0] in families:
+                waiting.append(base)
+                parent = _read(base)
+                if parent is not None and parent.is_package:  # else `names` are no modules, and looking imports `base`
+                    waiting.extend(f"{base}.{imported}" for imported in names)
     return sources
 
 
-def _find_source(module: str) -> tuple[str, str] | None:
-    """Return a module's source and the package that its relative imports start from; None if there is none."""
+class _Module(NamedTuple):
+    """What is read of a module without importing it."""
+
+    source: str
+    is_package: bool
+    imports: tuple[tuple[str, tuple[str, ...]], ...]  # modules, and of `from a import b, c` the names
+
+
+@cache
+def _read(module: str) -> _Module | None:
+    """Return a module as its file has it; None if there is no source to read."""
     try:
         spec = importlib.util.find_spec(module)
         source = spec.loader.get_source(module) if spec and spec.loader else None  # type: ignore[attr-defined]  # of source loaders
@@ -174,17 +185,25 @@ def _find_source(module: str) -> tuple[str, str] | None:
         return None
     if spec is None or source is None:
         return None
-    return source, spec.parent or ""
+    is_package = spec.submodule_search_locations is not None
+    return _Module(source, is_package, tuple(_imports(ast.parse(source), spec.parent or "")))
 
 
-def _imports(source: str, package: str) -> Iterator[str]:
-    """Yield the names of modules that a source may import; of `from a import b` both `a` and `a.b`."""
-    for node in ast.walk(ast.parse(source)):
+def _imports(tree: ast.AST, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the modules that are imported with a source, and what it takes from them by name.
+
+    Left out is what is imported for type checkers only (there a package names all that it exports), or within functions
+    (what those import is not there yet when kernels are defined).
+    """
+    for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, ()) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 base = importlib.util.resolve_name("." * node.level + base, package)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            yield base, tuple(alias.name for alias in node.names)
+        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            yield from _imports(ast.Module(node.orelse, []), package)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.expr):
+            yield from _imports(node, package)

@@ -94,6 +94,11 @@ class RunConfig:
                 " are done, or leave --num-runs out"
             )
 
+    @property
+    def uses_torch(self) -> bool:
+        """Whether the agent computes with torch, as far as it says."""
+        return bool(getattr(self.agent_config, "uses_torch", True))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
         return dataclasses.asdict(self)

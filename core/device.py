@@ -9,8 +9,12 @@ from tengen.errors import UserError
 _MOST_THREADS = 4  # small batches gain nothing from more
 
 
-def resolve_device(device: str) -> str:
+def resolve_device(device: str, *, uses_torch: bool = True) -> str:
     """Return the device to compute on: auto takes CUDA where torch sees it.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        uses_torch: Whether there is anything to compute on another device; without it, auto is the processor.
 
     Raises:
         UserError: There is no such device.
@@ -18,8 +22,8 @@ def resolve_device(device: str) -> str:
     kind, _, index = device.partition(":")
     if device != "auto" and (kind not in ("cpu", "cuda") or (index and (kind == "cpu" or not index.isdecimal()))):
         raise UserError(f"--device must be auto, cpu, cuda or cuda:N, got {device!r}")
-    if device == "cpu":
-        return device
+    if device == "cpu" or (device == "auto" and not uses_torch):
+        return "cpu"
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -474,3 +474,17 @@ def test_the_settings_are_saved_as_they_were_resolved(trained: Path) -> None:
     saved = json.loads((trained / "config.json").read_text())
     assert saved["device"] == "cpu"
     assert run_config_from_dict({name: value for name, value in saved.items() if name != "format"}).agent == "random"
+
+
+def test_an_agent_without_torch_looks_for_no_device_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    script = f"""
+import sys
+from tengen.cli import main
+words = "train q_learning --env FrozenLake-v1 --steps 9 --run-dir"
+assert main([*words.split(), {str(tmp_path / "r")!r}]) == 0
+heavy = {{"torch", "stable_baselines3", "wandb", "matplotlib", "scipy", "ale_py", "tensorboard"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "r" / "config.json").read_text("utf-8"))["device"] == "cpu"

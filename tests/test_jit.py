@@ -97,6 +97,8 @@ def test_kernels_of_an_outside_package_are_kept_and_renewed_as_well(package: Pat
         "from outside.inner import callee as c",
         "import outside.inner.callee as k",
         "from outside.inner.between import shift",
+        "if TYPE_CHECKING:\n    import numpy\nelse:\n    from .callee import shift",
+        "try:\n    from .callee import shift\nexcept ImportError:\n    pass",
     ],
 )
 def test_a_callee_is_found_however_it_is_imported(
@@ -107,6 +109,7 @@ def test_a_callee_is_found_however_it_is_imported(
     (inner / "caller.py").write_text(CALLER.format(imported=imported))
     (inner / "between.py").write_text("from .callee import shift")
     monkeypatch.syspath_prepend(str(package.parent))
+    _jit._read.cache_clear()
     try:
         sources = _jit._sources("outside.inner.caller")
     finally:
@@ -114,6 +117,25 @@ def test_a_callee_is_found_however_it_is_imported(
             del sys.modules[name]
     assert {"outside.inner.caller", "outside.inner.callee", "tengen._jit"} <= set(sources)
     assert "numpy" not in sources
+
+
+EXPORTS = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from outside.inner.exported import thing\n"
+
+
+def test_looking_for_sources_imports_no_module(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package.rename(package.parent / "outside")
+    inner = package.parent / "outside" / "inner"
+    (inner / "__init__.py").write_text(EXPORTS)
+    (inner / "exported.py").write_text("thing = 1")
+    (inner / "caller.py").write_text(CALLER.format(imported="from outside.inner.callee import shift"))
+    monkeypatch.syspath_prepend(str(package.parent))
+    _jit._read.cache_clear()
+    try:
+        assert "outside.inner.exported" not in _jit._sources("outside.inner.caller")
+        assert not {"outside.inner.callee", "outside.inner.caller", "outside.inner.exported"} & set(sys.modules)
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "outside"]:
+            del sys.modules[name]
 
 
 def test_without_a_writable_place_kernels_work_and_nothing_is_left_beside_the_sources(package: Path) -> None:

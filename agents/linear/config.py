@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tengen.errors import UserError
 
@@ -23,6 +23,8 @@ _MOST_PARTS = 16  # of an observation; tiles grow with their power
 @dataclass(frozen=True)
 class TileCodingConfig:
     """What the agents share that act epsilon-greedily on the tiles of an observation."""
+
+    uses_torch: ClassVar[bool] = False
 
     gamma: float = 1.0
     """Discount factor."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tengen.errors import UserError
 from tengen.registry import resolve_planner
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class PlannedConfig:
     """Follows what a planner makes of the environment's transition tables, and learns nothing (see `tengen plan`)."""
+
+    uses_torch: ClassVar[bool] = False
 
     planner: str = "value_iteration"
     """The planner's name (`tengen list planners`)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class RandomConfig:
     """Chooses uniformly among the legal actions, and learns nothing: the floor that an agent is measured from."""
+
+    uses_torch: ClassVar[bool] = False
 
     @classmethod
     def refusal(cls, spec: EnvSpec) -> str | None:

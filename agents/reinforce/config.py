@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tengen.agents.tabular.config import TabularConfig
 from tengen.errors import UserError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ReinforceConfig:
     """REINFORCE in a table (Williams 1992; S & B sections 13.3 and 13.4): learns a stochastic policy, no values."""
+
+    uses_torch: ClassVar[bool] = False
 
     gamma: float = 0.99
     """Discount factor."""

@@ -87,7 +87,7 @@ def _start(arguments: Sequence[str], command_line: Sequence[str]) -> int:
     settings["preset"] = None if preset is None else preset.name
     settings["threads"] = resolve_threads(settings["threads"])
     config = make_run_config(agent, settings)
-    config = dataclasses.replace(config, device=resolve_device(config.device))
+    config = dataclasses.replace(config, device=resolve_device(config.device, uses_torch=config.uses_torch))
 
     from tengen.run import train
 
@@ -121,7 +121,7 @@ def _resume(arguments: Sequence[str], command_line: Sequence[str]) -> int:
         resume(
             folder,
             steps=given["steps"] if "steps" in parsed.given else None,
-            device=resolve_device(given["device"]) if "device" in parsed.given else None,
+            device=resolve_device(given["device"], uses_torch=config.uses_torch) if "device" in parsed.given else None,
             driver=given["driver"] if "driver" in parsed.given else None,
             track=build(TrackConfig, given["track"]) if tracks else None,
             command=command_line,

@@ -30,7 +30,8 @@ def assemble(config: RunConfig, stack: contextlib.ExitStack, start: int = 0) -> 
     Raises:
         UserError: A setting, the environment or the agent won't do.
     """
-    config = dataclasses.replace(config, device=resolve_device(config.device), threads=resolve_threads(config.threads))
+    device = resolve_device(config.device, uses_torch=config.uses_torch)
+    config = dataclasses.replace(config, device=device, threads=resolve_threads(config.threads))
     if config.device.startswith("cuda"):
         _compute_deterministically()
     parts = [_parts(dataclasses.replace(config, seed=config.seed + r), stack) for r in range(config.num_runs)]
