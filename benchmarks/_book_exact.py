@@ -202,7 +202,7 @@ def cliff_exact(effort: Effort) -> Result:
         return float(start @ evaluate_exactly(tables, policy, 1.0))
 
     rows = [
-        exact("optimal return", start @ best.v, "-13", settings="gamma 1"),
+        exact("optimal return", float(start @ best.v), "-13", settings="gamma 1"),
         exact(
             "greedy on Q*, ties to down, epsilon 0.1",
             with_exploration(down_first),

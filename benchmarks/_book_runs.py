@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -24,7 +25,7 @@ from tengen.types import EnvSpec, Floats, Ints
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MANY = 1_000_000  # steps of a stretch
+_STRETCH = 20_000  # steps: agents that remember episodes make room for so many
 
 T = TypeVar("T")
 Build = Callable[[EnvSpec, np.random.Generator], TabularAgent]
@@ -99,7 +100,7 @@ class Trial:
         done = 0
         while done < num_episodes:
             left = EpisodeLog(log.running, log.returns[done:], log.lengths[done:], log.ends[done:])
-            done += self._go_on(left, _MANY)[1]
+            done += self._go_on(left, _STRETCH)[1]
         return log.returns, log.lengths
 
     def steps(self, num_steps: int) -> Ints:
@@ -156,7 +157,7 @@ def in_threads(work: Callable[[Sequence[Any]], Sequence[T]], items: Sequence[Any
     """Split a list among threads, as evenly as can be; return what they make of their parts, in the list's order."""
     count = min(num_cores(), len(items))
     bounds = [len(items) * k // count for k in range(count + 1)]
-    parts = [items[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [items[a:b] for a, b in pairwise(bounds)]
     with ThreadPoolExecutor(max_workers=count) as pool:
         return [result for results in pool.map(work, parts) for result in results]
 

@@ -19,14 +19,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import _book_approximation
 import _book_bootstrap
+import _book_dyna
 import _book_exact
+import _book_monte_carlo
 import _book_temporal
 from _book_rows import Row, off, summary, table, write_csv
 from _book_runs import Effort, Item, Result
 
 RESULTS = Path(__file__).parent / "results"
-ITEMS: tuple[Item, ...] = (*_book_exact.ITEMS, *_book_temporal.ITEMS, *_book_bootstrap.ITEMS)
+ITEMS: tuple[Item, ...] = (
+    *_book_exact.ITEMS,
+    *_book_monte_carlo.ITEMS,
+    *_book_temporal.ITEMS,
+    *_book_bootstrap.ITEMS,
+    *_book_dyna.ITEMS,
+    *_book_approximation.ITEMS,
+)
 _DPI = 80
 
 
@@ -67,7 +77,7 @@ def run(item: Item, effort: Effort, out: Path | None) -> list[Row]:
 
 
 def write_picture(path: Path, result: Result) -> None:
-    """Draw a result into a file, in few colours so that it stays small."""
+    """Draw a result into a file, with a palette so that it stays small."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
@@ -80,7 +90,7 @@ def write_picture(path: Path, result: Result) -> None:
     figure.savefig(image, format="png", dpi=_DPI)
     path.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(image) as drawn:
-        drawn.convert("RGB").quantize(64).save(path, optimize=True)
+        drawn.convert("RGB").quantize(256).save(path, optimize=True)
 
 
 if __name__ == "__main__":
