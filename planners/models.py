@@ -138,7 +138,8 @@ class _LearnedModel:
         actions = np.asarray(batch.action, np.int64)
         kernels.remember_all(self.learned, states, actions, rewards, discounts, next_states, self._clock)
         if batch.next_legal is not None and len(self.learned.known.legal):
-            self.learned.known.legal.reshape(-1, self.num_actions)[next_states] = batch.next_legal
+            goes_on = discounts != 0  # nothing is chosen after an episode's end, whatever its mask says
+            self.learned.known.legal.reshape(-1, self.num_actions)[next_states[goes_on]] = batch.next_legal[goes_on]
         self._clock += len(actions)
         size = self.learned.known.size
         return {"model/states": int(size[0]), "model/pairs": int(size[1])}

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from tengen._lazy import lazy_exports
 from tengen.agents.dyna.config import DynaConfig, DynaQConfig, DynaQPlusConfig, PrioritizedSweepingConfig
 
-__all__ = ["DynaConfig", "DynaQConfig", "DynaQPlusConfig", "PrioritizedSweepingConfig"]
+if TYPE_CHECKING:
+    from tengen.agents.dyna.build import learned_model
+
+__all__ = ["DynaConfig", "DynaQConfig", "DynaQPlusConfig", "PrioritizedSweepingConfig", "learned_model"]
+
+__getattr__ = lazy_exports(__name__, {"learned_model": "tengen.agents.dyna.build"})

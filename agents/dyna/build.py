@@ -14,11 +14,29 @@ from tengen.agents.tabular.agent import TabularAgent
 from tengen.agents.tabular.build import Parts
 from tengen.planners._background_kernels import ExpectedUpdates, OneStepPlanner, Prioritized, SampleUpdates
 from tengen.planners._dp_queue_kernels import make_queue
-from tengen.planners._model_kernels import Outcomes
-from tengen.planners.models import empty_counts, empty_last_outcomes
+from tengen.planners._model_kernels import LastOutcomes, Outcomes
+from tengen.planners.models import CountModel, DeterministicModel, empty_counts, empty_last_outcomes
 from tengen.types import EnvSpec
 
-growing(Outcomes)  # at most one a step
+growing(Outcomes)  # at most one a step of each row
+
+
+def learned_model(agent: TabularAgent, unvisited_value: float | None = None) -> DeterministicModel | CountModel:
+    """Return what a Dyna agent knows of the world, for any planner. Ask anew after it has learnt more.
+
+    Args:
+        agent: A Dyna agent.
+        unvisited_value: See the models' `tables`.
+
+    Raises:
+        TypeError: The agent learns no model.
+        UserError: `unvisited_value` is not finite.
+    """
+    if not isinstance(agent.learner, Dyna):
+        raise TypeError(f"a {type(agent.learner).__name__} learner has no model of the world")
+    model = agent.learner.model
+    kind = DeterministicModel if isinstance(model, LastOutcomes) else CountModel
+    return kind(model, agent.states, unvisited_value)
 
 
 class DynaParts:

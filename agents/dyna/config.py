@@ -41,13 +41,13 @@ class DynaQConfig(DynaConfig):
 
     expected_updates: bool = False
     """Plan with the mean over all that the model has seen follow, rather than with one draw."""
-    search_control: Literal["pairs", "states"] = "pairs"
-    """Draw any pair that was tried, or any state and then one of the actions that were tried in it."""
+    search_control: Literal["states", "pairs"] = "states"
+    """Draw any state and then one of the actions that were tried in it, or any pair that was tried."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.search_control not in ("pairs", "states"):
-            raise UserError(f"agent.search_control must be pairs or states, got {self.search_control!r}")
+        if self.search_control not in ("states", "pairs"):
+            raise UserError(f"agent.search_control must be states or pairs, got {self.search_control!r}")
 
     def build(self, spec: EnvSpec, rng: np.random.Generator, device: str) -> Agent:
         """Assemble the agent."""
@@ -87,6 +87,10 @@ class DynaQPlusConfig(DynaConfig):
 class PrioritizedSweepingConfig(DynaConfig):
     """Prioritized sweeping (Moore & Atkeson 1993; S & B section 8.4): plans first where values change most."""
 
+    step_size: float = 1.0
+    """Step size (alpha) at step 0. A mean over the model has no noise that a smaller one would average out."""
+    model: Literal["deterministic", "counts"] = "counts"
+    """What the model keeps of each state and action: the last outcome, or how often it saw each."""
     theta: float = 1e-4
     """Changes up to this one are not worth an update."""
 
