@@ -24,6 +24,7 @@ from tengen.tables import TransitionTables
 from tengen.types import Array, Floats, Ints
 
 _MAX_IMPROVEMENTS = 10_000
+_FIRST_SWEEPS = 100  # of a policy that is only there to begin with; one takes a fraction of a sweep of all actions
 _ROWS_AT_A_TIME = 50_000_000  # outcomes backed up between two looks at Ctrl-C: a fraction of a second
 
 
@@ -117,8 +118,8 @@ def value_iteration(
     check_ranges(gamma, theta, max_sweeps)
     clock = _Clock(tables, max_sweeps)
     values = np.zeros(tables.num_states)
-    if gamma == 1 and tables.reward.min() < 0 < tables.reward.max():
-        values = _values_from_below(tables, theta, clock)
+    if tables.reward.min() < 0:  # from 0 each sweep would take away no more than the loss of a step
+        values = _values_from_below(tables, gamma, theta, clock)
     if method == "prioritized":
         _sweep_by_priority(tables, gamma, values, theta, clock)
     else:
@@ -189,7 +190,9 @@ def modified_policy_iteration(
     check_count("evaluation_sweeps", evaluation_sweeps)
     clock = _Clock(tables, max_sweeps)
     actions = first_policy(tables)
-    values = _values_from_below(tables, theta, clock) if gamma == 1 else np.zeros(tables.num_states)
+    values = np.zeros(tables.num_states)
+    if gamma == 1 or tables.reward.min() < 0:
+        values = _values_from_below(tables, gamma, theta, clock)
     best = np.zeros(tables.num_states)
     while True:
         _, change = kernels.improve(tables, gamma, values, 0.0, actions, best)
@@ -235,15 +238,20 @@ class _Clock:
         self.backups += count * self._num_states
 
 
-def _values_from_below(tables: TransitionTables, theta: float, clock: _Clock) -> Floats:
-    """Return the values [S] of a policy that ends, or comes to rest, without discounting.
+def _values_from_below(tables: TransitionTables, gamma: float, theta: float, clock: _Clock) -> Floats:
+    """Return values [S] to begin with: those of a policy that ends, or comes to rest, where it can.
 
-    From there every backup can only raise values, up to the optimal ones. From elsewhere they may settle on another
-    solution of Bellman's equation, where one can go round in circles and win and lose the same.
+    From there every backup can only raise values, up to the optimal ones. Without discounting they may from elsewhere
+    settle on another solution of Bellman's equation, where one can go round in circles and win and lose the same. With
+    it any beginning will do, so a policy that doesn't end is not evaluated to the last.
     """
     rule, values = following(tables, first_policy(tables)), np.zeros(tables.num_states)
-    refuse_endless(tables, rule)
-    _sweep(tables, rule, 1.0, values, True, theta, clock)
+    if gamma == 1:
+        refuse_endless(tables, rule)
+        _sweep(tables, rule, gamma, values, True, theta, clock)
+    else:
+        most = min(_FIRST_SWEEPS, clock.left)
+        clock.swept(kernels.sweeps(tables, rule, gamma, values, np.zeros(0), theta, most)[0])
     return values
 
 

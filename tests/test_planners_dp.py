@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from planner_helpers import Dense, random_tables
 
+from tengen.envs import EnvConfig, make_env
 from tengen.errors import UserError
 from tengen.planners import _dp_ending_kernels as endings
 from tengen.planners import _dp_kernels as kernels
 from tengen.planners import _dp_queue_kernels as queues
+from tengen.planners.dp_config import Method
 from tengen.planners.dynamic_programming import (
     Plan,
     modified_policy_iteration,
@@ -110,7 +112,19 @@ def test_in_place_a_long_way_takes_few_sweeps_in_either_direction(states: range)
     )
     plan = value_iteration(tables, 1.0)
     assert plan.v[order[0]] == -50
-    assert plan.sweeps <= 4
+    assert plan.sweeps <= 5
+
+
+@pytest.mark.parametrize("gamma", [0.99, 1.0])
+@pytest.mark.parametrize("method", ["in_place", "prioritized"])
+def test_losses_of_a_long_way_are_not_found_out_step_by_step(gamma: float, method: Method) -> None:
+    size = 30
+    tables = make_env(EnvConfig("tengen/OpenGrid-v0", kwargs={"size": size}), training=False).spec.model
+    assert tables is not None
+    plan = value_iteration(tables, gamma, method=method)
+    steps = 2 * size - 2
+    assert plan.v[0] == pytest.approx(-steps if gamma == 1 else -(1 - gamma**steps) / (1 - gamma))
+    assert plan.backups <= 8 * tables.num_states
 
 
 @pytest.mark.parametrize("seed", SEEDS)
