@@ -13,6 +13,7 @@ _COMMANDS = {
     "train": "train an agent, or go on with a run",
     "evaluate": "play whole episodes with what a run has learnt, and report the returns",
     "play": "write a GIF or MP4 of a run's policy playing",
+    "inspect": "draw the values and the policy that a run has learnt",
     "plan": "find values and a policy by dynamic programming over transition tables",
     "checkpoint": "show a run's latest checkpoint and the digest of its state",
     "list": "list agents, environments, presets, protocols or planners",

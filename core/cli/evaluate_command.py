@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tengen.cli.options import Command, Option, parse
-from tengen.cli.policy_options import CHECKPOINT, EPSILON, RUN, check_episodes, epsilon_of
+from tengen.cli.policy_options import CHECKPOINT, EPSILON, REPETITION, RUN, check_episodes, epsilon_of
 
 _COMMAND = Command(
     "tengen evaluate",
@@ -27,7 +27,7 @@ _OPTIONS = (
     CHECKPOINT,
     Option("num-envs", int, "Environments side by side.", 1),
     EPSILON,
-    Option("repetition", int, "Of a run of several at once (train's --num-runs): which, from 0.", 0),
+    REPETITION,
     Option("min-return", float | None, "Exit with code 1 when the mean return is below.", None),
     Option("json", bool, "Print one JSON object.", False),
 )

@@ -33,7 +33,9 @@ _ARROWS = {
 
 def picture(config: EnvConfig, plan: Plan) -> str:
     """Return values and policy as text; an empty one where there are too many states to be looked at."""
-    layout = _layout(config)
+    from tengen.evaluation.places import layout_at
+
+    layout = layout_at(config)
     if layout is not None and layout.height <= _MOST_ROWS and layout.width <= _MOST_COLUMNS:
         return f"{_grid(layout, lambda state: _value(layout, plan, state))}\n\n{_moves(layout, plan)}"
     if len(plan.v) > _MOST_ROWS:
@@ -41,22 +43,6 @@ def picture(config: EnvConfig, plan: Plan) -> str:
     rows = [("state", "value", "action")]
     rows += [(str(s), f"{v:.4f}", str(a)) for s, (v, a) in enumerate(zip(plan.v, plan.policy, strict=True))]
     return "\n".join(f"{state:>5}{value:>12}{action:>8}" for state, value, action in rows)
-
-
-def _layout(config: EnvConfig) -> GridLayout | None:
-    """Return where an environment's states lie; None where they are on no grid."""
-    import gymnasium as gym
-
-    from tengen.envs.book import layout_of
-
-    try:
-        env = gym.make(config.id, disable_env_checker=True, **config.kwargs)
-    except gym.error.Error:  # it is no environment of Gymnasium's
-        return None
-    try:
-        return layout_of(env)
-    finally:
-        env.close()
 
 
 def _value(layout: GridLayout, plan: Plan, state: int) -> str:

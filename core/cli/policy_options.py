@@ -11,6 +11,7 @@ from tengen.errors import UserError
 
 RUN = Option("run", Path, "The run's folder.", positional=True)
 CHECKPOINT = Option("checkpoint", str, "latest, best, or the step of a checkpoint.", "latest", "latest|best|STEP")
+REPETITION = Option("repetition", int, "Of a run of several at once (train's --num-runs): which, from 0.", 0)
 EPSILON = Option(
     "epsilon", float | None, "Probability of a random action; the protocol's own unless given, or 0.", None
 )
