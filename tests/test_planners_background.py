@@ -83,7 +83,7 @@ class DynaTwin(QLearningTwin):
     def worth(self, seen: Seen) -> float:
         r, d, s_next = seen
         legal = self.legal.get(s_next, np.ones(A, np.bool_))
-        return r + float(self.config.gamma) * d * max(self.q[s_next, b] for b in self.allowed(legal))
+        return r + float(self.config.gamma * d * max(self.q[s_next, b] for b in self.allowed(legal)))
 
     def mean_worth(self, pair: Pair) -> float:
         return float(np.mean([self.worth(seen) for seen in self.seen.get(pair, [(0.0, 1.0, pair[0])])]))

@@ -122,7 +122,7 @@ def list_before(model: Any, s: int) -> list[tuple[int, int]]:
 def assert_told(found: Outcomes, expected: Outcomes) -> None:
     assert found.keys() == expected.keys()
     for key, (probability, reward) in expected.items():
-        assert found[key] == (pytest.approx(probability), pytest.approx(reward))
+        assert found[key] == pytest.approx((probability, reward))
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -167,7 +167,8 @@ def test_a_model_imagines_as_often_as_it_saw(kind: str) -> None:
             found[key] = (float(own.mean()), float(rewards[own][0]))
         assert found.keys() == expected.keys()
         for key, (probability, reward) in expected.items():
-            assert found[key] == (pytest.approx(probability, abs=0.04), pytest.approx(reward))  # 4 standard errors
+            assert found[key][0] == pytest.approx(probability, abs=0.04)  # 4 standard errors
+            assert found[key][1] == pytest.approx(reward)
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -221,7 +222,7 @@ def test_a_model_goes_on_from_its_saved_arrays(kind: str) -> None:
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Array]:
-    found = {}
+    found: dict[str, Array] = {}
     for name, branch in tree.items():
         found |= flat(branch, f"{prefix}{name}.") if isinstance(branch, dict) else {prefix + name: branch}
     return found
@@ -285,7 +286,7 @@ def test_an_exact_models_rewards_are_as_noisy_as_the_worlds() -> None:
 def test_an_exact_model_tells_states_by_their_observations_or_refuses() -> None:
     tables = random_tables(0)._replace(observation=np.array([7, 2, 3, 5, 0, 1]))
     assert ExactModel(tables).encode(np.array([0, 7, 5])).tolist() == [4, 0, 3]
-    with pytest.raises(UserError, match="6 states have 5 different observations: .* an observation of its own"):
+    with pytest.raises(UserError, match=r"6 states have 5 different observations: .* an observation of its own"):
         ExactModel(tables._replace(observation=np.array([7, 2, 3, 5, 0, 7])))
 
 

@@ -84,7 +84,7 @@ class TabularAgent:
 
     def update(self, step: TimeStep, decision: Decision, next_step: TimeStep) -> Metrics:
         """Learn from one step of every row."""
-        self.learner = reserve(self.learner, 1)
+        self.learner = reserve(self.learner, len(decision.actions))  # rows may share a memory, as they do a model
         states, next_states = self.states(step.observation).tolist(), self.states(next_step.observation).tolist()
         reward, discount, last = next_step.reward.tolist(), next_step.discount.tolist(), next_step.last.tolist()
         for row, action in enumerate(decision.actions.tolist()):
