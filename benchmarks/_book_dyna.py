@@ -182,6 +182,9 @@ def sweeping(effort: Effort) -> Result:
             rows.append(sampled(f"updates, {47 * scale**2} states, {name}", own, text, gated=False, settings=settings,
                                 note=note))  # fmt: skip
 
+    for scale, text, fewer, more in zip(scales, ("5.87", "3.01", ""), *means.values(), strict=False):
+        rows.append(times(f"updates of Dyna-Q to one of sweeping, {47 * scale**2} states", fewer, more, text))
+
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         for name, own in means.items():
@@ -192,6 +195,14 @@ def sweeping(effort: Effort) -> Result:
         finish(axes, "prioritized sweeping, mazes", "states", "updates until a path within 1.2 of the shortest")
 
     return Result(rows, draw)
+
+
+def times(quantity: str, fewer: Ints, more: Ints, expected: str) -> Row:
+    """Return the row of how many times the mean of one is that of the other, its error to the first order."""
+    ratio = float(more.mean() / fewer.mean())
+    spread = ratio * math.hypot(*(own.std(ddof=1) / own.mean() for own in (fewer, more)))
+    theirs = spread / math.sqrt(EXPECTED_RUNS) if expected else 0.0
+    return Row(quantity, ratio, spread / math.sqrt(len(more)), len(more), expected, theirs, False)
 
 
 ITEMS = (

@@ -15,8 +15,8 @@ from _book_runs import Effort, Item, Result, spec_of, tables_of
 from tengen.envs.book import layout_of
 from tengen.planners.dynamic_programming import policy_evaluation, policy_iteration, value_iteration
 from tengen.planners.exact import evaluate_exactly, finite_horizon_optimum, finite_horizon_return
-from tengen.planners.policies import greedy_policy, random_policy, tied_actions
-from tengen.tables import Outcome, TransitionTables, tabulate
+from tengen.planners.policies import TIE, greedy_policy, random_policy, tied_actions
+from tengen.tables import TransitionTables
 from tengen.types import Floats, Ints
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def cliff_exact(effort: Effort) -> Result:
         exact("greedy on Q*, ties to right, epsilon 0.1", with_exploration(right_first), settings="gamma 1"),
         exact(
             "best epsilon-soft policy",
-            start_value(exploring(tables, 0.1), 1.0),
+            best_exploring(tables, 0.1),
             "-20.708",
             settings="gamma 1, epsilon 0.1",
         ),
@@ -226,19 +226,19 @@ def epsilon_greedy(actions: Ints, num_actions: int, epsilon: float) -> Floats:
     return epsilon / num_actions + (1 - epsilon) * np.eye(num_actions)[actions]
 
 
-def exploring(tables: TransitionTables, epsilon: float) -> TransitionTables:
-    """Return a world in which any action happens in place of the chosen one with probability epsilon."""
-    num_actions = tables.num_actions
+def best_exploring(tables: TransitionTables, epsilon: float) -> float:
+    """Return the return of the best policy among those that are random with probability epsilon.
 
-    def outcomes(state: int, action: int) -> list[Outcome]:
-        chances = epsilon / num_actions + (1 - epsilon) * np.eye(num_actions)[action]
-        return [
-            (float(chance) * p, following, reward, discount)
-            for other, chance in enumerate(chances)
-            for p, following, reward, discount in tables.outcomes(state, other)
-        ]
-
-    return tabulate(tables.num_states, num_actions, outcomes, tables.initial)
+    By policy iteration among them (section 5.4): each is evaluated exactly.
+    """
+    states, actions = np.arange(tables.num_states), value_iteration(tables, 1.0).policy
+    while True:
+        v = evaluate_exactly(tables, epsilon_greedy(actions, tables.num_actions, epsilon), 1.0)
+        q = action_values(tables, v)
+        better = np.where(q[states, actions] < q.max(1) - TIE, q.argmax(1), actions)
+        if np.array_equal(better, actions):
+            return float(tables.initial @ v)
+        actions = better
 
 
 def windy(effort: Effort) -> Result:

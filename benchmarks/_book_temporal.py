@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from _book_exact import exploring, start_value
+from _book_exact import best_exploring
 from _book_pictures import curve, finish
 from _book_rows import Row, exact, sampled
 from _book_runs import Effort, Item, Result, Trial, repeat, tables_of
@@ -142,7 +142,7 @@ def windy(effort: Effort) -> Result:
     rows = [
         exact(
             "mean episode length, best policy, epsilon 0.1",
-            -start_value(exploring(tables_of("tengen/WindyGridworld-v0"), 0.1), 1.0),
+            -best_exploring(tables_of("tengen/WindyGridworld-v0"), 0.1),
             "17",
             gated=False,
             note="about 17, says the text",
