@@ -23,7 +23,6 @@ from tengen.planners._model_kernels import (
     OutcomeCounts,
     first_before,
     imagine,
-    legal_in,
     next_before,
     pair_before,
 )
@@ -65,7 +64,7 @@ def look_ahead(model: Any, learner: Any, s: int, a: int) -> float:
 def _look_at_last(model: LastOutcomes, learner: Any, s: int, a: int) -> float:
     pair = s * model.num_actions + a
     s_t = model.next_state[pair]
-    legal_t = legal_in(model.known, model.num_actions, s_t)
+    legal_t = model.known.legal[s_t * model.num_actions : (s_t + 1) * model.num_actions]
     return float(target(learner, model.reward[pair], model.discount[pair], s_t, legal_t))
 
 
@@ -74,11 +73,13 @@ def _look_at_counts(model: OutcomeCounts, learner: Any, s: int, a: int) -> float
     pair, seen = s * model.num_actions + a, model.outcomes
     n = model.first[pair]
     if n < 0:
-        return float(target(learner, 0.0, 1.0, s, legal_in(model.known, model.num_actions, s)))
+        return float(
+            target(learner, 0.0, 1.0, s, model.known.legal[s * model.num_actions : (s + 1) * model.num_actions])
+        )
     total = 0.0
     while n >= 0:
         s_t = seen.next_state[0, n]
-        legal_t = legal_in(model.known, model.num_actions, s_t)
+        legal_t = model.known.legal[s_t * model.num_actions : (s_t + 1) * model.num_actions]
         total += seen.times[0, n] * target(learner, seen.reward[0, n], seen.discount[0, n], s_t, legal_t)
         n = seen.following[0, n]
     return float(total / model.visits[pair])
@@ -217,7 +218,7 @@ class ExpectedUpdates(NamedTuple):
 @aim.register(SampleUpdates)
 def _aim_at_sample(updates: SampleUpdates, model: Any, learner: Any, s: int, a: int, rng: np.random.Generator) -> float:
     seen = imagine(model, s, a, rng)
-    legal_t = legal_in(model.known, model.num_actions, seen.s_t)
+    legal_t = model.known.legal[seen.s_t * model.num_actions : (seen.s_t + 1) * model.num_actions]
     return float(target(learner, seen.r_t, seen.discount_t, seen.s_t, legal_t))
 
 

@@ -32,7 +32,7 @@ class Known(NamedTuple):
     states: Ints  # [S], those that were tried first, in the order of their first time
     pairs: Ints  # [S * A], likewise
     last_try: Ints  # [S * A], environment steps done before the latest try; -1: never tried
-    legal: Bools  # [S * A], the actions that were legal when the state was seen last; or [0]: every action is
+    legal: Bools  # [S * A], what was legal when the state was seen last; or [0], as are its slices: every action is
 
 
 @generic
@@ -79,7 +79,10 @@ def note_try(known: Known, num_actions: int, s: int, a: int, clock: int) -> None
     """Note that action a was taken in state s. `known` is modified in place."""
     first = s * num_actions
     if known.last_try[first + a] < 0:
-        if (known.last_try[first : first + num_actions] < 0).all():
+        tried = 0
+        for pair in range(first, first + num_actions):
+            tried += known.last_try[pair] >= 0
+        if tried == 0:
             known.states[known.size[0]] = s
             known.size[0] += 1
         known.pairs[known.size[1]] = first + a
@@ -90,14 +93,8 @@ def note_try(known: Known, num_actions: int, s: int, a: int, clock: int) -> None
 @njit(forceinline=True)
 def note_legal(known: Known, s: int, legal: Bools) -> None:
     """Note which actions are legal in a state; [0]: all are. `known` is modified in place."""
-    if legal.shape[0] > 0:
-        known.legal[s * legal.shape[0] : (s + 1) * legal.shape[0]] = legal
-
-
-@njit(forceinline=True)
-def legal_in(known: Known, num_actions: int, s: int) -> Bools:
-    """Return the legal actions of a state [A]; or [0]: all are."""
-    return known.legal[s * num_actions : (s + 1) * num_actions]  # of an empty array: an empty one
+    for a in range(legal.shape[0]):
+        known.legal[s * legal.shape[0] + a] = legal[a]
 
 
 class Links(NamedTuple):
