@@ -18,7 +18,8 @@ from tengen.types import Bools, Floats, Ints
 
 _PALE = 0.35  # how strongly an equally good action is drawn
 _LEAST = 0.05  # probability that gets an arrow
-_ALONE, _SHARED = 0.56, 0.36  # lengths of an arrow, in cells
+_ALONE, _SHARED = 0.56, 0.32  # lengths of an arrow, in cells
+_GAP = 0.06  # between the middle of a cell and the arrows that share it
 _SHORTEST = 0.4  # of what is hardly ever taken, as a part of those
 
 
@@ -83,8 +84,10 @@ def draw_marks(axes: Any, panel: GridPanel, drawn: Marks, inks: Floats, side: fl
     moving = delta.any(1)
     alone = np.bincount(drawn.cell, minlength=panel.layout.num_states)[drawn.cell] == 1
     norm = np.where(moving, np.hypot(*delta.T), 1.0)
-    reach = delta * (drawn.length * np.where(alone, _ALONE, _SHARED) / norm)[:, None]
-    tail = np.stack([row - raised, column], axis=1) - reach * np.where(alone, 0.5, -0.08)[:, None]
+    towards = delta / norm[:, None]
+    length = drawn.length * np.where(alone, _ALONE, _SHARED)
+    reach = towards * length[:, None]
+    tail = np.stack([row - raised, column], axis=1) + towards * np.where(alone, -length / 2, _GAP)[:, None]
     colour = np.concatenate([inks[drawn.cell], np.where(drawn.taken, 1.0, _PALE)[:, None]], axis=1)  # [M, 4]
     axes.quiver(
         *tail[moving].T[::-1],

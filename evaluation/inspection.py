@@ -69,14 +69,17 @@ def draw(subject: Subject) -> Figure:
 def _draw_places(subject: Subject) -> Figure | None:
     """Return a picture of the states of tables where they lie; None where that isn't known."""
     spec = subject.spec
-    grids, charts = grids_of(subject.env, subject.step), charts_of(subject.env)
     shown = all_states(spec)
-    if shown is None or not (grids or charts):
+    if shown is None:
         return None
-    learnt = ask(subject.policy, shown)
+    grids = grids_of(subject.env, subject.step)
     if grids is not None:
-        return grid_figure(grids, learnt, subject.title)
-    return chart_figure(charts, learnt, action_names(spec.id, spec.num_actions), subject.title)
+        return grid_figure(grids, ask(subject.policy, shown), subject.title)
+    charts = charts_of(subject.env)
+    if charts:
+        actions = action_names(spec.id, spec.num_actions)
+        return chart_figure(charts, ask(subject.policy, shown), actions, subject.title)
+    return None
 
 
 def _draw_domain(subject: Subject, domain: Domain) -> Figure:

@@ -113,12 +113,8 @@ def layout_at(config: EnvConfig, step: int = 0) -> GridLayout | None:
         config: The environment.
         step: Environment steps taken: a maze may have changed.
     """
-    from tengen.envs.book import TabularEnv, layout_of
-
     with made(config) as env:
-        if isinstance(env, TabularEnv):
-            env.num_steps = step // config.num_envs
-        return None if env is None else layout_of(env)
+        return _layout(env, step // config.num_envs)
 
 
 def grids_of(config: EnvConfig, step: int = 0) -> Grids | None:
@@ -127,10 +123,10 @@ def grids_of(config: EnvConfig, step: int = 0) -> Grids | None:
 
     from tengen.envs.book.gridworlds import WIND, WindyGridworld
 
-    layout = layout_at(config, step)
     with made(config) as env:
         if isinstance(env, TaxiEnv):
             return _taxi(env)
+        layout = _layout(env, step // config.num_envs)
         wind = WIND if isinstance(env, WindyGridworld) else ()
     if layout is None or not layout.moves:
         return None
@@ -151,6 +147,15 @@ def charts_of(config: EnvConfig) -> list[Chart]:
         if isinstance(env, JacksCarRental):
             return _rental(env.tables.num_states, env.tables.num_actions)
     return []
+
+
+def _layout(env: gym.Env[Any, Any] | None, num_steps: int) -> GridLayout | None:
+    """Return an environment's layout after some steps of its own."""
+    from tengen.envs.book import TabularEnv, layout_of
+
+    if isinstance(env, TabularEnv):
+        env.num_steps = num_steps
+    return None if env is None else layout_of(env)
 
 
 def _taxi(env: Any) -> Grids:

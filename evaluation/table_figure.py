@@ -80,15 +80,20 @@ def table_figure(
     flat = not learnt.decides
     num_rows = (not flat) + (line is not None)
     num_groups, num_actions = -(-len(table) // columns.size), table.shape[1]
-    width, height = min(max(0.5 * num_groups + 2.5, 5.0), 10.0), min(max(0.35 * num_actions + 1.6, 2.4), 7.0)
+    width, height = min(max(0.5 * num_groups + 2.5, 5.0), 12.0), min(max(0.35 * num_actions + 1.6, 2.4), 7.0)
     figure = new_figure(width, height * (not flat) + 2.6 * (line is not None), title)
     all_axes = list(np.asarray(figure.subplots(num_rows, 1, squeeze=False))[:, 0])
     if not flat:
         axes = all_axes.pop(0)
-        scale = limits(table) if learnt.q is not None else Normalize(0.0, 1.0)
+        if columns.size > 1:  # most states of a large table were never seen, and would drown the others
+            table = np.where(learnt.undecided[:, None], np.nan, table)
+        drawn = means(table, columns.size)
+        scale = limits(drawn) if learnt.q is not None else Normalize(0.0, 1.0)
         colours = ScalarMappable(scale, VALUES if learnt.q is not None else PROBABILITIES)
-        _draw_table(axes, means(table, columns.size), colours, actions)
+        _draw_table(axes, drawn, colours, actions)
         _name_states(axes, num_groups, columns, sizes, parts)
+        if columns.size > 1:
+            axes.set_xlabel(f"{axes.get_xlabel()}, of the states with a preference; white: there is none")
         figure.colorbar(colours, ax=axes, aspect=15).set_label(about)
     if line is not None:
         axes = all_axes.pop(0)
@@ -129,10 +134,9 @@ def _name_states(axes: Any, num_groups: int, columns: Columns, sizes: Sequence[i
     """Say what the columns are."""
     kept = len(sizes) - columns.averaged
     name = "state" if len(sizes) == 1 else f"state: {', '.join(parts[:kept])} (the last one runs fastest)"
-    if columns.averaged:
-        name += f"\neach column is the mean over {', '.join(parts[kept:])}"
-    elif columns.size > 1:
-        name += f"\neach column is the mean of {columns.size:,} states"
+    if columns.size > 1:
+        over = f"over {', '.join(parts[kept:])}" if columns.averaged else f"of {columns.size:,} states"
+        name += f"\neach column is the mean {over}"
     axes.set_xlabel(name)
     if num_groups <= _MOST_LABELS:
         axes.set_xticks(range(num_groups))
