@@ -3,7 +3,7 @@
 A learner is a NamedTuple of arrays and numbers. Its kernels are registered here by its class:
 
     @act.register(QLearning)
-    @njit(forceinline=True)
+    @njit(forceinline=True, makes_arrays=False)
     def _act(learner, row, s_t, legal_t, clock, rng): ...
 
 `act` and `update` are then the same code in the compiled loop (`_loop_kernels.py`, which imports every module of
@@ -102,7 +102,7 @@ class Linear(NamedTuple):
     num_steps: int
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, makes_arrays=False)
 def value_at(schedule: Linear, clock: int) -> float:
     """Return a schedule's value after `clock` steps."""
     if clock >= schedule.num_steps:
@@ -121,7 +121,7 @@ class StepSize(NamedTuple):
     visits: Ints  # [S, A] updates so far; or [0, 0]: visits don't count
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, makes_arrays=False)
 def step_size(size: StepSize, s: int, a: int, clock: int) -> float:
     """Return the step size of the next update of Q(s, a), and count the visit. `size.visits` is modified in place."""
     alpha = value_at(size.schedule, clock)
@@ -131,7 +131,7 @@ def step_size(size: StepSize, s: int, a: int, clock: int) -> float:
     return float(alpha / size.visits[s, a] ** size.power)
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, makes_arrays=False)
 def random_action(num_actions: int, legal: Bools, rng: np.random.Generator) -> int:
     """Return a legal action, uniformly. `int(random() * n)` is ten times faster here than `integers`."""
     if legal.shape[0] == 0:
@@ -148,16 +148,24 @@ def random_action(num_actions: int, legal: Bools, rng: np.random.Generator) -> i
     return num_actions - 1  # not reached
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, makes_arrays=False)
 def greedy_action(q: Floats, legal: Bools, rng: np.random.Generator) -> int:
     """Return a legal action of the greatest value, ties broken at random (S&B eq. 2.2); draws only where there are."""
     best, ties, found = -np.inf, 0, 0
-    for a in range(q.shape[0]):
-        if legal.shape[0] == 0 or legal[a]:
-            if ties == 0 or q[a] > best:
+    if legal.shape[0] == 0:
+        best, ties = q[0], 1
+        for a in range(1, q.shape[0]):
+            if q[a] > best:
                 best, ties, found = q[a], 1, a
             elif q[a] == best:
                 ties += 1
+    else:
+        for a in range(q.shape[0]):
+            if legal[a]:
+                if ties == 0 or q[a] > best:
+                    best, ties, found = q[a], 1, a
+                elif q[a] == best:
+                    ties += 1
     if ties == 1:
         return found
     k = int(rng.random() * ties)
@@ -169,7 +177,7 @@ def greedy_action(q: Floats, legal: Bools, rng: np.random.Generator) -> int:
     return found  # not reached
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, makes_arrays=False)
 def epsilon_greedy(q: Floats, legal: Bools, epsilon: float, rng: np.random.Generator) -> int:
     """Return a random legal action with probability epsilon, else a greedy one.
 
@@ -184,17 +192,17 @@ def epsilon_greedy(q: Floats, legal: Bools, epsilon: float, rng: np.random.Gener
     return greedy_action(q, legal, rng)
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, makes_arrays=False)
 def max_value(q: Floats, legal: Bools) -> float:
     """Return the greatest value [A] of a legal action."""
-    best, found = -np.inf, False
-    for a in range(q.shape[0]):
+    best, found = q[0], legal.shape[0] == 0 or bool(legal[0])
+    for a in range(1, q.shape[0]):
         if (legal.shape[0] == 0 or legal[a]) and (not found or q[a] > best):
             best, found = q[a], True
-    return best
+    return float(best)
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, makes_arrays=False)
 def mean_value(q: Floats, legal: Bools) -> float:
     """Return the mean value [A] of the legal actions."""
     total, count = 0.0, 0
@@ -205,7 +213,7 @@ def mean_value(q: Floats, legal: Bools) -> float:
     return total / count
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, makes_arrays=False)
 def epsilon_greedy_value(q: Floats, legal: Bools, epsilon: float) -> float:
     """Return the value that an epsilon-greedy policy expects [A]; how it breaks ties makes no difference."""
     return epsilon * mean_value(q, legal) + (1.0 - epsilon) * max_value(q, legal)

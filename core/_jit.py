@@ -39,8 +39,10 @@ _OPTIONS: dict[str, Any] = {"error_model": "numpy"}
 @overload
 def njit(function: _Function, /) -> _Function: ...
 @overload
-def njit(**options: Any) -> Callable[[_Function], _Function]: ...
-def njit(function: _Function | None = None, /, **options: Any) -> _Function | Callable[[_Function], _Function]:
+def njit(*, makes_arrays: bool = ..., **options: Any) -> Callable[[_Function], _Function]: ...
+def njit(
+    function: _Function | None = None, /, *, makes_arrays: bool = True, **options: Any
+) -> _Function | Callable[[_Function], _Function]:
     """Compile a function with numba and keep the machine code on disk, where there is a place to write.
 
     The place is `NUMBA_CACHE_DIR`, else `tengen/kernels` in the user's cache folder (`XDG_CACHE_HOME`, `~/.cache`).
@@ -48,8 +50,12 @@ def njit(function: _Function | None = None, /, **options: Any) -> _Function | Ca
 
     Args:
         function: The kernel.
+        makes_arrays: It allocates arrays, returns one, or calls what does. Else numba need not count references, which
+            takes most of the time of a small kernel.
         **options: Passed to `numba.njit`.
     """
+    if not makes_arrays:
+        options["_nrt"] = False  # numba's run time, which allocates and counts
     if function is None:
         return lambda function: _compile(function, options)
     return _compile(function, options)
@@ -77,8 +83,13 @@ class GenericKernel(Protocol):
         """Call the implementation for the first argument's class."""
         ...
 
-    def register(self, kind: type[Any]) -> Callable[[_Function], _Function]:
-        """Return a decorator that makes a kernel the implementation for a NamedTuple class."""
+    def register(self, kind: type[Any], *, makes_arrays: bool = False) -> Callable[[_Function], _Function]:
+        """Return a decorator that makes a kernel the implementation for a NamedTuple class.
+
+        Args:
+            kind: The class.
+            makes_arrays: As for `njit`.
+        """
         ...
 
 
@@ -93,26 +104,35 @@ def generic(signature: Callable[..., Any]) -> GenericKernel:
         signature: Gives the parameters' names and the documentation; its body is not used.
     """
     kernels: dict[type[Any], Callable[..., Any]] = {}
+    making_arrays: set[type[Any]] = set()
 
     def call(first: Any, *rest: Any) -> Any:
         return kernels[type(first)](first, *rest)
 
-    def register(kind: type[Any]) -> Callable[[_Function], _Function]:
+    def register(kind: type[Any], *, makes_arrays: bool = False) -> Callable[[_Function], _Function]:
         def decorate(kernel: _Function) -> _Function:
             kernels[kind] = kernel
+            if makes_arrays:
+                making_arrays.add(kind)
             return kernel
 
         return decorate
 
-    def choose(first: Any, *rest: Any) -> Callable[..., Any] | None:
-        kernel = kernels.get(getattr(first, "instance_class", object))
-        return getattr(kernel, "py_func", kernel)
+    def chooser(makes_arrays: bool) -> Callable[..., Any]:
+        def choose(first: Any, *rest: Any) -> Callable[..., Any] | None:
+            kind = getattr(first, "instance_class", object)
+            kernel = kernels.get(kind) if (kind in making_arrays) == makes_arrays else None
+            return getattr(kernel, "py_func", kernel)
+
+        functools.update_wrapper(choose, signature)  # numba wants the same parameters here and in the kernels
+        return choose
 
     functools.update_wrapper(call, signature)
-    functools.update_wrapper(choose, signature)  # numba wants the same parameters here and in the kernels
     if not _config.DISABLE_JIT:
-        # strict: annotations would have to agree, too; a call with all its arrays costs more than many a body
-        extending.overload(call, strict=False, jit_options=cast(Any, {**_OPTIONS, "forceinline": True}))(choose)
+        for makes_arrays in (False, True):
+            # forceinline: a call with all its arrays costs more than many a body
+            options: Any = {**_OPTIONS, "forceinline": True, "_nrt": makes_arrays}
+            extending.overload(call, strict=False, jit_options=options)(chooser(makes_arrays))  # annotations may differ
     call.register = register  # type: ignore[attr-defined]  # a function may have attributes
     return cast(GenericKernel, call)
 

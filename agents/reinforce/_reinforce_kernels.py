@@ -69,7 +69,7 @@ def _legal_of(learner: Reinforce, s: int) -> Bools:
     return learner.legal[s] if learner.legal.shape[0] > 0 else np.ones(0, np.bool_)
 
 
-@act.register(Reinforce)
+@act.register(Reinforce, makes_arrays=True)
 @njit
 def _act_by_softmax(
     learner: Reinforce, row: int, s_t: int, legal_t: Bools, clock: int, rng: np.random.Generator
@@ -98,7 +98,7 @@ def returns_of(episode: Trajectory, row: int, gamma: float, v_t: float) -> Float
     return returns
 
 
-@update.register(Reinforce)
+@update.register(Reinforce, makes_arrays=True)
 @njit
 def _update_reinforce(
     learner: Reinforce, row: int, outcome: Outcome, legal_t: Bools, clock: int, rng: np.random.Generator

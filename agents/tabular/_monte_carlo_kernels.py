@@ -153,7 +153,7 @@ def _act_epsilon_greedily(
     return epsilon_greedy(learner.q[s_t], legal_t, value_at(learner.epsilon, clock), rng)
 
 
-@update.register(MonteCarlo)
+@update.register(MonteCarlo, makes_arrays=True)
 @njit
 def _update_monte_carlo(
     learner: MonteCarlo, row: int, outcome: Outcome, legal_t: Bools, clock: int, rng: np.random.Generator
@@ -176,7 +176,7 @@ def _act_greedily_after_the_start(
     return greedy_action(learner.q[s_t], legal_t, rng)
 
 
-@update.register(ExploringStarts)
+@update.register(ExploringStarts, makes_arrays=True)
 @njit
 def _update_exploring_starts(
     learner: ExploringStarts, row: int, outcome: Outcome, legal_t: Bools, clock: int, rng: np.random.Generator
@@ -187,7 +187,7 @@ def _update_exploring_starts(
         _learn(learner.q, learner.step_size, learner.gamma, learner.episode, row, learner.first_visit, v_t, clock)
 
 
-@act.register(OffPolicyMonteCarlo)
+@act.register(OffPolicyMonteCarlo, makes_arrays=True)
 @njit
 def _act_and_weigh(
     learner: OffPolicyMonteCarlo, row: int, s_t: int, legal_t: Bools, clock: int, rng: np.random.Generator
@@ -210,7 +210,7 @@ def _first_greedy_action(q: Floats, legal: Bools) -> int:
     return best
 
 
-@update.register(OffPolicyMonteCarlo)
+@update.register(OffPolicyMonteCarlo, makes_arrays=True)
 @njit
 def _update_off_policy(
     learner: OffPolicyMonteCarlo, row: int, outcome: Outcome, legal_t: Bools, clock: int, rng: np.random.Generator

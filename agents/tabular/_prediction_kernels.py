@@ -238,7 +238,7 @@ def _update_td_lambda(
     _decay(learner.traces, row, 0.0 if outcome.last else learner.gamma * learner.trace_decay * outcome.discount_t)
 
 
-@update.register(MonteCarloPrediction)
+@update.register(MonteCarloPrediction, makes_arrays=True)
 @njit
 def _update_monte_carlo(
     learner: MonteCarloPrediction, row: int, outcome: Outcome, legal_t: Bools, clock: int, rng: np.random.Generator
@@ -290,7 +290,7 @@ def _apply(v: Floats, alpha: float, increments: Floats, visits: Ints) -> float:
     return greatest
 
 
-@update.register(BatchTD)
+@update.register(BatchTD, makes_arrays=True)
 @njit
 def _update_batch_td(
     learner: BatchTD, row: int, outcome: Outcome, legal_t: Bools, clock: int, rng: np.random.Generator
@@ -312,7 +312,7 @@ def _update_batch_td(
             break
 
 
-@update.register(BatchMonteCarlo)
+@update.register(BatchMonteCarlo, makes_arrays=True)
 @njit
 def _update_batch_monte_carlo(
     learner: BatchMonteCarlo, row: int, outcome: Outcome, legal_t: Bools, clock: int, rng: np.random.Generator
