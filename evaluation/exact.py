@@ -9,7 +9,8 @@ import numpy as np
 
 from tengen.contracts import Environment, Policy, StochasticPolicy, TabledEnvironment
 from tengen.errors import UserError
-from tengen.types import Array, EnvSpec, Floats, TimeStep
+from tengen.evaluation.shown import all_states
+from tengen.types import EnvSpec, Floats
 
 _MOST_BACKUPS = 1_000_000_000
 """States times the step limit: above it, what takes a few seconds would take minutes."""
@@ -63,7 +64,7 @@ def tabulate_policy(policy: Policy, spec: EnvSpec) -> Floats | None:
         it one by one.
     """
     assert spec.model is not None
-    step = _all_states(spec)
+    step = all_states(spec)
     if step is None:
         return None
     if isinstance(policy, StochasticPolicy):
@@ -80,31 +81,6 @@ def explore(probabilities: Floats, spec: EnvSpec, epsilon: float) -> Floats:
     legal = spec.model.legal if len(spec.model.legal) else np.ones(probabilities.shape, np.bool_)
     explored: Floats = (1.0 - epsilon) * probabilities + epsilon * legal / legal.sum(1, keepdims=True)
     return explored
-
-
-def _all_states(spec: EnvSpec) -> TimeStep | None:
-    """Return a batch of all states [S], as an agent sees them; None where it sees something else than numbers."""
-    from tengen.agents.planned.table import numbering
-
-    tables = spec.model
-    assert tables is not None
-    try:
-        states = numbering(spec)
-    except UserError:
-        return None
-    numbers = tables.observation if len(tables.observation) else np.arange(tables.num_states)
-    parts: Array = np.stack(np.unravel_index(numbers, states.sizes), axis=-1) + states.low  # [S, K]
-    space = spec.observation_space
-    shape: tuple[int, ...] = space.shape or ()
-    nothing = np.zeros(tables.num_states)
-    return TimeStep(
-        observation=parts.reshape(-1, *shape).astype(space.dtype),
-        reward=nothing,
-        discount=nothing + 1.0,
-        first=np.zeros(tables.num_states, np.bool_),
-        last=np.zeros(tables.num_states, np.bool_),
-        legal=tables.legal if spec.has_legal and len(tables.legal) else None,
-    )
 
 
 def _changes(env: Environment) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import itertools
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -604,11 +606,14 @@ def test_repetitions_and_checkpoints_are_chosen_as_in_evaluate(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_the_same_run_gives_the_same_file_whatever_the_users_style(suffix: str, tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_file_whatever_the_users_style_and_the_time(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = with_table(LAKE, random_table(16, 4))
     files = []
     for number, colour in enumerate(("white", "red")):
         path = tmp_path / f"{number}{suffix}"
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", f"{1_000_000_000 + number}")
         with mpl.rc_context({"axes.facecolor": colour, "figure.facecolor": colour, "font.size": 20.0}), plain():
             save(draw(told), path)
         files.append(path.read_bytes())
@@ -686,6 +691,12 @@ def test_too_many_real_parts_are_refused() -> None:
     agent = built("semi_gradient_sarsa", env, **ends)
     with pytest.raises(UserError, match=f"observations of {parts} parts"):
         draw(subject(agent, env))
+
+
+def test_the_help_is_quick() -> None:
+    code = "import sys\nfrom tengen.cli import main\nmain(['inspect', '--help'])\nprint(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert not {"matplotlib", "numpy", "numba", "gymnasium", "torch"} & set(done.stderr.split())
 
 
 def test_the_help_says_how(capsys: pytest.CaptureFixture[str]) -> None:
