@@ -18,7 +18,7 @@ from tengen.evaluation.drawing import PROBABILITIES, VALUES, ink, limits, new_fi
 from tengen.evaluation.learnt import Learnt
 from tengen.types import Floats
 
-MOST_STATES = 10_000_000
+MOST_STATES = 5_000_000
 _MOST_COLUMNS = 1_000
 _ROOM_FOR_NUMBERS = 200  # cells at most
 _MOST_LABELS = 32
