@@ -19,7 +19,7 @@ from tengen.evaluation.domain import Domain, domain_of
 from tengen.evaluation.grid_figure import grid_figure
 from tengen.evaluation.labels import action_names, part_names
 from tengen.evaluation.learnt import ask, knows_values
-from tengen.evaluation.places import Chart, charts_of, grids_of
+from tengen.evaluation.places import Chart, charts_of, grids_of, masks_of
 from tengen.evaluation.shown import all_observations, all_states, number_sizes, step_of
 from tengen.evaluation.slice_figure import MOST_PARTS, line_figure, slice_figure
 from tengen.evaluation.table_figure import check_size, table_figure
@@ -69,7 +69,8 @@ def draw(subject: Subject) -> Figure:
 def _draw_places(subject: Subject) -> Figure | None:
     """Return a picture of the states of tables where they lie; None where that isn't known."""
     spec = subject.spec
-    shown = all_states(spec)
+    masked = spec.has_legal and spec.model is not None and not len(spec.model.legal)
+    shown = all_states(spec, masks_of(subject.env) if masked else None)
     if shown is None:
         return None
     grids = grids_of(subject.env, subject.step)

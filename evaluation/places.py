@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tengen.envs.config import EnvConfig
-from tengen.types import Array, Ints
+from tengen.types import Array, Bools, Ints
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -147,6 +147,16 @@ def charts_of(config: EnvConfig) -> list[Chart]:
         if isinstance(env, JacksCarRental):
             return _rental(env.tables.num_states, env.tables.num_actions)
     return []
+
+
+def masks_of(config: EnvConfig) -> Bools | None:
+    """Return the legal actions of each state [S, A], as Taxi tells them by a method; None where there is none."""
+    from gymnasium.envs.toy_text.taxi import TaxiEnv
+
+    with made(config) as env:
+        if not isinstance(env, TaxiEnv):
+            return None
+        return np.array([env.action_mask(state) for state in range(len(env.P))], np.bool_)
 
 
 def _layout(env: gym.Env[Any, Any] | None, num_steps: int) -> GridLayout | None:

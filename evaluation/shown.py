@@ -23,15 +23,25 @@ def step_of(observations: Array, legal: Bools | None = None) -> TimeStep:
     return TimeStep(observations, np.zeros(num_rows), np.ones(num_rows), first=no, last=no, legal=legal)
 
 
-def all_states(spec: EnvSpec) -> TimeStep | None:
-    """Return the states of an environment's tables [S] as an agent sees them; None where it doesn't see numbers."""
+def all_states(spec: EnvSpec, legal: Bools | None = None) -> TimeStep | None:
+    """Return the states of an environment's tables [S] as an agent sees them.
+
+    Args:
+        spec: The environment; it has tables.
+        legal: Legal actions [S, A], where the environment tells them and its tables don't.
+
+    Returns:
+        None where an agent doesn't see numbers, or nobody knows which actions are legal.
+    """
     tables = spec.model
     assert tables is not None
-    sizes = number_sizes(spec)
-    if sizes is None:
+    if spec.has_legal and legal is None:
+        if not len(tables.legal):
+            return None
+        legal = tables.legal
+    if number_sizes(spec) is None:
         return None
     numbers = tables.observation if len(tables.observation) else np.arange(tables.num_states)
-    legal = tables.legal if spec.has_legal and len(tables.legal) else None
     return step_of(_observations(spec, numbers), legal)
 
 

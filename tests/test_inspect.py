@@ -233,6 +233,17 @@ def test_each_panel_of_the_taxi_shows_the_states_of_its_passenger_and_destinatio
     assert {cell: found[0][0] for cell, found in arrows(axes).items()} == expected
 
 
+def test_a_masked_action_of_the_taxi_is_not_drawn() -> None:
+    env = EnvConfig("Taxi-v4", action_mask=True)
+    told = with_table(env, -1.0)
+    told.policy.table[:, 5] = 0.0  # type: ignore[attr-defined]  # to drop off is the best wherever it is legal
+    for to, axes in enumerate(draw(told).axes[4:20:5]):
+        assert axes.get_title() == f"in the taxi to {('Red', 'Green', 'Yellow', 'Blue')[to]}"
+        assert texts(axes).count("D") == 4
+    assert "D" not in texts(draw(told).axes[1])
+    assert all_states(told.spec) is None
+
+
 def test_a_stochastic_policy_is_drawn_by_longer_arrows_for_likelier_actions() -> None:
     agent = built("reinforce", LAKE)
     agent.learner.theta[:] = [2.0, 1.0, 0.0, -9.0]
