@@ -26,6 +26,11 @@ def empty_trajectory(num_envs: int) -> Trajectory:
     )
 
 
+def grows(tree: Any) -> bool:
+    """Return whether a tree has a memory of steps in it."""
+    return is_growing(tree) or (isinstance(tree, tuple) and any(map(grows, tree)))
+
+
 def reserve(tree: Any, num_steps: int) -> Any:
     """Return a tree in which every memory of steps has room for some more."""
     if is_growing(tree):

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from tengen.agents._learner_kernels import Outcome, act, update
-from tengen.agents._trees import arrays_of, load_arrays, reserve
+from tengen.agents._row_kernels import act_rows, update_rows
+from tengen.agents._trees import arrays_of, grows, load_arrays, reserve
 from tengen.contracts import Policy
 from tengen.schedules import LinearSchedule
 from tengen.tables import EpisodeLog, World
 from tengen.types import Array, Bools, Decision, Floats, Ints, Metrics, State, TimeStep
 
-_ALL_LEGAL = np.ones(0, np.bool_)
+_ALL_LEGAL = np.ones((0, 0), np.bool_)
 
 
 class GreedyTable:
@@ -72,25 +72,31 @@ class TabularAgent:
         self.rng = rng
         self.schedules = schedules
         self.num_steps = 0  # environment steps seen
+        self._grows = grows(learner)
         self._policy = policy
 
     def act(self, step: TimeStep) -> Decision:
         """Choose an action for each row, exploring as the learner does."""
-        actions = [
-            act(self.learner, row, state, _legal(step, row), self.num_steps, self.rng)
-            for row, state in enumerate(self.states(step.observation).tolist())
-        ]
-        return Decision(np.array(actions, np.int64))
+        states = self.states(step.observation)
+        return Decision(act_rows(self.learner, states, _legal(step), self.num_steps, self.rng))
 
     def update(self, step: TimeStep, decision: Decision, next_step: TimeStep) -> Metrics:
         """Learn from one step of every row."""
-        self.learner = reserve(self.learner, len(decision.actions))  # rows may share a memory, as they do a model
-        states, next_states = self.states(step.observation).tolist(), self.states(next_step.observation).tolist()
-        reward, discount, last = next_step.reward.tolist(), next_step.discount.tolist(), next_step.last.tolist()
-        for row, action in enumerate(decision.actions.tolist()):
-            outcome = Outcome(states[row], action, reward[row], discount[row], next_states[row], last[row])
-            update(self.learner, row, outcome, _legal(next_step, row), self.num_steps, self.rng)
-        self.num_steps += len(states)
+        if self._grows:
+            self.learner = reserve(self.learner, len(decision.actions))  # rows may share a memory, as they do a model
+        update_rows(
+            self.learner,
+            self.states(step.observation),
+            decision.actions,
+            next_step.reward,
+            next_step.discount,
+            self.states(next_step.observation),
+            next_step.last,
+            _legal(next_step),
+            self.num_steps,
+            self.rng,
+        )
+        self.num_steps += len(decision.actions)
         return self.metrics(self.num_steps)
 
     def drive(self, world: World, log: EpisodeLog, num_steps: int) -> tuple[int, int]:
@@ -125,5 +131,5 @@ class TabularAgent:
         self.num_steps = int(state["num_steps"])
 
 
-def _legal(step: TimeStep, row: int) -> Bools:
-    return _ALL_LEGAL if step.legal is None else step.legal[row]
+def _legal(step: TimeStep) -> Bools:
+    return _ALL_LEGAL if step.legal is None else step.legal
