@@ -47,13 +47,16 @@ class Domain:
         """Return all combinations of the points [N, ...], the last part running fastest."""
         return self._observed(np.meshgrid(*(axis.points for axis in self.axes), indexing="ij"))
 
-    def slices(self) -> list[tuple[Chart, Array]]:
-        """Return a chart for each pair of parts, and its observations, the other parts in the middle of their range."""
-        middle = [float(axis.points[0] + axis.points[-1]) / 2 for axis in self.axes]
+    def middle(self) -> Array:
+        """Return the middle of each part's range [K]."""
+        return np.array([axis.points.mean() for axis in self.axes])
+
+    def slices(self, through: Array) -> list[tuple[Chart, Array]]:
+        """Return a chart for each pair of parts, and its observations, the other parts as they are at a point [K]."""
         found = []
         for x, y in combinations(range(len(self.axes)), 2):
             rows, columns = np.meshgrid(self.axes[y].points, self.axes[x].points, indexing="ij")
-            parts: list[Any] = [np.full(rows.shape, value) for value in middle]
+            parts: list[Any] = [np.full(rows.shape, value) for value in through]
             parts[x], parts[y] = columns, rows
             states = np.arange(rows.size).reshape(rows.shape)
             found.append((Chart("", self.axes[x], self.axes[y], states), self._observed(parts)))

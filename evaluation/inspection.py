@@ -19,7 +19,7 @@ from tengen.evaluation.domain import Domain, domain_of
 from tengen.evaluation.grid_figure import grid_figure
 from tengen.evaluation.labels import action_names, part_names
 from tengen.evaluation.learnt import ask, knows_values
-from tengen.evaluation.places import Chart, charts_of, grids_of, masks_of
+from tengen.evaluation.places import Chart, charts_of, first_observation, grids_of, masks_of
 from tengen.evaluation.shown import all_observations, all_states, number_sizes, step_of
 from tengen.evaluation.slice_figure import MOST_PARTS, line_figure, slice_figure
 from tengen.evaluation.table_figure import check_size, table_figure
@@ -93,8 +93,11 @@ def _draw_domain(subject: Subject, domain: Domain) -> Figure:
                 f"{spec.id} has observations of {len(sizes)} parts, and a picture can show the slices of at most"
                 f" {MOST_PARTS}: ask `policy().action_values` in Python for those that you want to see"
             )
-        slices = [(chart, ask(policy, step_of(observations))) for chart, observations in domain.slices()]
-        return slice_figure(slices, domain.axes, actions, subject.title)
+        through, where = first_observation(subject.env), "as they are when an episode begins (seed 0)"
+        if through is None:
+            through, where = domain.middle(), "in the middle of their range"
+        slices = [(chart, ask(policy, step_of(seen))) for chart, seen in domain.slices(through.ravel())]
+        return slice_figure(slices, domain.axes, actions, subject.title, where)
     check_size(spec.id, math.prod(sizes))
     learnt = ask(policy, step_of(domain.observations()))
     if len(sizes) == 1:

@@ -149,6 +149,12 @@ def charts_of(config: EnvConfig) -> list[Chart]:
     return []
 
 
+def first_observation(config: EnvConfig) -> Array | None:
+    """Return what the episode of seed 0 begins with; None where the environment is none of Gymnasium's."""
+    with made(config) as env:
+        return None if env is None else np.asarray(env.reset(seed=0)[0])
+
+
 def masks_of(config: EnvConfig) -> Bools | None:
     """Return the legal actions of each state [S, A], as Taxi tells them by a method; None where there is none."""
     from gymnasium.envs.toy_text.taxi import TaxiEnv

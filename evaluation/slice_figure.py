@@ -15,13 +15,14 @@ from tengen.evaluation.chart_figure import choice_legend, draw_choices, draw_val
 from tengen.evaluation.drawing import LEGEND, VALUES, limits, new_figure
 from tengen.evaluation.learnt import Learnt
 from tengen.evaluation.places import Axis, Chart
+from tengen.types import Floats
 
 MOST_PARTS = 6
 _PANEL = 2.1  # inches
 
 
 def line_figure(axis: Axis, learnt: Learnt, actions: Sequence[str], title: str) -> Figure:
-    """Return a figure of lines over the only part of an observation: of q, else of v and the policy.
+    """Return a figure of lines over the only part of an observation: of q, else of the policy and of v.
 
     Args:
         axis: The points.
@@ -29,20 +30,26 @@ def line_figure(axis: Axis, learnt: Learnt, actions: Sequence[str], title: str) 
         actions: Names of the actions [A].
         title: The figure's headline.
     """
-    figure = new_figure(6.0, 4.0, title)
-    axes = figure.subplots()
-    table, about = (learnt.q, "q(s, a)") if learnt.q is not None else (learnt.probabilities, "probability")
-    for action, name in enumerate(actions):
-        axes.plot(axis.points, table[:, action], label=name)
-    axes.set_xlabel(axis.name)
-    axes.set_ylabel(about)
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=min(len(actions), 6), **LEGEND)
+    rows: list[tuple[str, Floats, Sequence[str]]] = []
+    if learnt.q is not None:
+        rows.append(("q(s, a)", learnt.q, actions))
+    elif learnt.decides:
+        rows.append(("probability", learnt.probabilities, actions))
+    if learnt.q is None and learnt.v is not None:
+        rows.append((learnt.about_v, learnt.v[:, None], [""]))
+    figure = new_figure(6.0, 3.0 * len(rows) + 0.8, title)
+    for axes, (about, table, labels) in zip(figure.subplots(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
+        for column, label in enumerate(labels):
+            axes.plot(axis.points, table[:, column], label=label)
+        axes.set(xlabel=axis.name, ylabel=about)
+        axes.grid(alpha=0.3)
+        if len(labels) > 1:
+            axes.legend(**LEGEND)
     return figure
 
 
 def slice_figure(
-    slices: Sequence[tuple[Chart, Learnt]], axes: Sequence[Axis], actions: Sequence[str], title: str
+    slices: Sequence[tuple[Chart, Learnt]], axes: Sequence[Axis], actions: Sequence[str], title: str, where: str
 ) -> Figure:
     """Return a square of slices: values below the diagonal, what the policy does above it.
 
@@ -51,6 +58,7 @@ def slice_figure(
         axes: Of each part [K].
         actions: Names of the actions [A].
         title: The figure's headline.
+        where: What the parts are that aren't in a slice.
     """
     size = len(axes)
     figure = new_figure(_PANEL * size + 1.0, _PANEL * size + 0.9, title)
@@ -75,13 +83,7 @@ def slice_figure(
     if values:
         bar = figure.colorbar(colours, ax=squares, shrink=0.6, aspect=30)
         bar.set_label(f"below the diagonal: {slices[0][1].about_v}")
-    together = slices[0][1]
-    handles = choice_legend(together, actions)
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(len(handles), 6),
-        title=("above the diagonal: the policy; all other parts in the middle of their range"),
-        **LEGEND,
-    )
+    handles = choice_legend(max((learnt for _, learnt in slices), key=lambda one: one.undecided.any()), actions)
+    about, columns = f"above the diagonal: the policy; all other parts {where}", min(len(handles), 6)
+    figure.legend(handles=handles, title=about, loc="outside lower center", ncols=columns, **LEGEND)
     return figure

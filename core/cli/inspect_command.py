@@ -62,5 +62,5 @@ def _title(config: RunConfig, step: int, repetition: int) -> str:
     if gamma is not None:
         parts.append(f"gamma {gamma:g}")
     if config.num_runs > 1:
-        parts.append(f"repetition {repetition} of {config.num_runs}")
+        parts.append(f"repetition {repetition} of 0 to {config.num_runs - 1}")
     return " · ".join(parts)
