@@ -85,6 +85,7 @@ def save(figure: Figure, path: Path) -> None:
     """
     check_name(path)
     kind = path.suffix.lower()
+    figure.draw_without_rendering()  # the layout knows all labels' widths only the second time
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind.removeprefix("."), metadata=UNDATED[kind])
     write(path, buffer.getvalue())

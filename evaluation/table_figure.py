@@ -133,7 +133,8 @@ def _draw_table(axes: Any, table: Floats, colours: ScalarMappable, actions: Sequ
 def _name_states(axes: Any, num_groups: int, columns: Columns, sizes: Sequence[int], parts: Sequence[str]) -> None:
     """Say what the columns are."""
     kept = len(sizes) - columns.averaged
-    name = "state" if len(sizes) == 1 else f"state: {', '.join(parts[:kept])} (the last one runs fastest)"
+    name = "state" if len(sizes) == 1 else f"state: {', '.join(parts[:kept])}"
+    name += " (the last one runs fastest)" if kept > 1 else ""
     if columns.size > 1:
         over = f"over {', '.join(parts[kept:])}" if columns.averaged else f"of {columns.size:,} states"
         name += f"\neach column is the mean {over}"
