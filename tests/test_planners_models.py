@@ -116,6 +116,7 @@ def list_before(model: Any, s: int) -> list[tuple[int, int]]:
     while outcome >= 0:
         pairs.append(divmod(int(pair_before(model.learned, outcome)), A))
         outcome = next_before(model.learned, outcome)
+        assert len(pairs) < 10_000, "the list goes round in circles"
     return sorted(pairs)
 
 
