@@ -168,7 +168,7 @@ def sweeping(effort: Effort) -> Result:
     means: dict[str, list[Ints]] = {name: [] for name in agents}
     scales: Sequence[int] = (1, 2, 3) if not effort.quick else (1,)
     for scale in scales:
-        num_runs = effort.runs({1: 100, 2: 40, 3: 10}[scale], 20)
+        num_runs = effort.runs({1: 200, 2: 40, 3: 8}[scale], 20)
         for k, (name, agent) in enumerate(agents.items()):
             own = in_parts(
                 effort,
@@ -202,7 +202,8 @@ def times(quantity: str, fewer: Ints, more: Ints, expected: str) -> Row:
     ratio = float(more.mean() / fewer.mean())
     spread = ratio * math.hypot(*(own.std(ddof=1) / own.mean() for own in (fewer, more)))
     theirs = spread / math.sqrt(EXPECTED_RUNS) if expected else 0.0
-    return Row(quantity, ratio, spread / math.sqrt(len(more)), len(more), expected, theirs, False)
+    error = spread / math.sqrt(len(more))
+    return Row(quantity, ratio, error, len(more), expected, theirs, bool(expected), note="the proportion is gated")
 
 
 ITEMS = (

@@ -72,8 +72,10 @@ def run(item: Item, effort: Effort, out: Path | None) -> list[Row]:
     result = item.make(effort)
     if out is not None and result.draw is not None:
         write_picture(out / "book" / f"{item.name}.png", result)
-    print(f" {time.perf_counter() - began:.1f} s", flush=True)
-    return [replace(row, item=item.title, seed=effort.seed) for row in result.rows]
+    rows = [replace(row, item=item.title, seed=effort.seed) for row in result.rows]
+    failed = "".join(f", {row.quantity} is off" for row in off(rows))
+    print(f" {time.perf_counter() - began:.1f} s{failed}", flush=True)
+    return rows
 
 
 def write_picture(path: Path, result: Result) -> None:
