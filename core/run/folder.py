@@ -12,10 +12,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,9 @@ from tengen.errors import UserError
 _NUMERICAL = ("numpy", "torch", "gymnasium", "ale-py", "numba")
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a run's numbers depend on."""
+@cache
+def versions() -> Mapping[str, str]:
+    """Return the versions that a run's numbers depend on; not to be modified."""
     found = {"python": sys.version.split()[0]}
     for package in ("tengen", *_NUMERICAL):
         try:
