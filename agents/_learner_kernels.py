@@ -151,21 +151,13 @@ def random_action(num_actions: int, legal: Bools, rng: np.random.Generator) -> i
 @njit(forceinline=True, makes_arrays=False)
 def greedy_action(q: Floats, legal: Bools, rng: np.random.Generator) -> int:
     """Return a legal action of the greatest value, ties broken at random (S&B eq. 2.2); draws only where there are."""
-    best, ties, found = -np.inf, 0, 0
-    if legal.shape[0] == 0:
-        best, ties = q[0], 1
-        for a in range(1, q.shape[0]):
-            if q[a] > best:
+    best, ties, found = q[0], int(legal.shape[0] == 0 or legal[0]), 0
+    for a in range(1, q.shape[0]):
+        if legal.shape[0] == 0 or legal[a]:
+            if ties == 0 or q[a] > best:
                 best, ties, found = q[a], 1, a
             elif q[a] == best:
                 ties += 1
-    else:
-        for a in range(q.shape[0]):
-            if legal[a]:
-                if ties == 0 or q[a] > best:
-                    best, ties, found = q[a], 1, a
-                elif q[a] == best:
-                    ties += 1
     if ties == 1:
         return found
     k = int(rng.random() * ties)

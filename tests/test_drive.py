@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from run_helpers import digest, rows
 
-from tengen.agents._loop_kernels import first_above
 from tengen.agents.tabular.config import QLearningConfig, SarsaConfig
 from tengen.config import RunConfig
 from tengen.drive import record_episodes, why_not_compiled
@@ -27,16 +26,6 @@ def config(env: str = "FrozenLake-v1", steps: int = 3000, **settings: Any) -> Ru
     kwargs = settings.pop("kwargs", {})
     given = {"checkpoint_period": 700, "eval_period": 1000, "eval_episodes": 2, "log_period": 300, **settings}
     return RunConfig("q_learning", agent, EnvConfig(env, kwargs=kwargs), steps, **given)
-
-
-@pytest.mark.parametrize("size", [1, 2, 7, 8, 9, 10, 100, 501])
-def test_a_draw_finds_the_first_outcome_above_it_as_argmax_does(size: int) -> None:
-    rng = np.random.default_rng(size)
-    cumulative = np.round(np.cumsum(rng.dirichlet(np.full(size, 0.3))), 3)  # with steps of zero, and a sum below one
-    start, stop = 3, 3 + size
-    padded = np.concatenate([np.ones(3), cumulative, np.zeros(3)])
-    for u in [0.0, *cumulative, *rng.random(50), 1.0]:
-        assert first_above(padded, start, stop, u) == start + np.argmax(cumulative > u)
 
 
 def both(tmp_path: Path, settings: RunConfig) -> None:

@@ -20,7 +20,7 @@ from control_twins import (
     turns,
 )
 
-from tengen.agents._learner_kernels import Outcome, act, epsilon_greedy, greedy_action, step_size, update, value_at
+from tengen.agents._learner_kernels import Outcome, act, epsilon_greedy, update
 from tengen.agents.tabular import DoubleQLearningConfig, ExpectedSarsaConfig, QLearningConfig, SarsaConfig
 from tengen.agents.tabular._n_step_kernels import epsilon_greedy_probability
 
@@ -77,21 +77,6 @@ def test_the_probability_of_an_action_is_how_often_epsilon_greedy_takes_it() -> 
         told = [epsilon_greedy_probability(values, legal, 0.3, a) if a in allowed else 0.0 for a in range(4)]
         assert sum(told) == pytest.approx(1.0)
         np.testing.assert_allclose(taken, told, atol=0.025)
-
-
-def test_a_single_greedy_action_takes_no_random_number() -> None:
-    rng, untouched = np.random.default_rng(0), np.random.default_rng(0)
-    assert greedy_action(np.array([0.0, 2.0, 1.0]), ALL_LEGAL, rng) == 1
-    assert rng.random() == untouched.random()
-
-
-def test_a_schedule_is_a_line_and_then_flat_and_a_step_size_counts_visits() -> None:
-    config = QLearningConfig(step_size=0.8, step_size_end=0.4, step_size_decay_steps=10, step_size_power=0.5)
-    size = learner_of(config).step_size
-    assert [value_at(size.schedule, clock) for clock in (0, 5, 10, 11)] == pytest.approx([0.8, 0.6, 0.4, 0.4])
-    assert [step_size(size, 1, 2, 20) for _ in range(3)] == pytest.approx([0.4, 0.4 / 2**0.5, 0.4 / 3**0.5])
-    assert step_size(size, 1, 1, 20) == pytest.approx(0.4)
-    assert size.visits[1].tolist() == [0, 1, 3]
 
 
 def test_sample_averages_are_a_step_size_of_one_over_the_visits() -> None:
