@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
+from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 
 from tengen.cli import main
 
@@ -95,6 +97,20 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
             ["--agent.optimizer must be 'adam' or 'rmsprop'", "'sgd'"],
         ),
         ("train dqn --env Pendulum-v1 --device cpu", ["Pendulum-v1", "Box(", "discrete", "Agents that could"]),
+        (
+            "train q_learning --env CartPole-v1 --preset none",
+            ["keeps a table", "Box(", "--agent.discretiser uniform", "--agent.bins"],
+        ),
+        ("train q_learning --env FrozenLake-v1 --agent.gamma 1.5", ["agent.gamma must be between 0 and 1", "1.5"]),
+        ("train q_learning --env FrozenLake-v1 --agent.step-size -0.1", ["agent.step_size must be", "-0.1"]),
+        ("train q_learning --env Pendulum-v1", ["a table needs a discrete action space", "Pendulum-v1"]),
+        ("train planned --env CartPole-v1", ["needs an environment with transition tables", "CartPole-v1 has none"]),
+        (
+            "train td --env FrozenLake-v1 --agent.policy nowhere",
+            ["must be random, optimal or the", "'nowhere'"],
+        ),
+        ("train semi_gradient_sarsa --env FrozenLake-v1", ["tile coding needs Box observations", "Discrete(16)"]),
+        ("train q_learning --env CartPole-v1 --driver compiled", ["--driver compiled can't be had", "CartPole-v1"]),
         ("train --resume nowhere", ["nowhere is not a run", "config.json"]),
         ("train --resume", ["--resume needs a value"]),
         ("train --resume --steps 5", ["--resume needs a value"]),
@@ -115,6 +131,21 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
 )
 def test_bad_input_gets_one_line_that_says_what_to_do(command: str, fragments: list[str], refused: Check) -> None:
     refused(command, *fragments)
+    assert not Path("runs").exists(), "a run was begun"
+
+
+@pytest.mark.parametrize("command", ["plan value_iteration", "train q_learning"])
+def test_tables_that_do_not_sum_to_one_are_refused(command: str, refused: Check) -> None:
+    class Leaky(FrozenLakeEnv):
+        def __init__(self) -> None:
+            super().__init__()
+            self.P[3][1] = [(0.5, 0, 0.0, False), (0.2, 1, 0.0, False)]
+
+    gym.register("Leaky-v0", entry_point=lambda **_: Leaky(), max_episode_steps=100)
+    try:
+        refused(f"{command} --env Leaky-v0", "Leaky-v0 has no valid transition tables", "action 1 in state 3", "0.7")
+    finally:
+        del gym.registry["Leaky-v0"]
     assert not Path("runs").exists(), "a run was begun"
 
 
