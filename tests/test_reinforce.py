@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
 import pytest
 from random_steps import ALL_LEGAL, Turn, discounted_return, legal_table, split
+from reinforce_world import GAMMA, courses, gradient_of_value
 from run_helpers import digest, in_two
 
 from tengen.agents._learner_kernels import Linear, Outcome, act, update
@@ -27,7 +27,7 @@ from tengen.planners.exact import evaluate_exactly
 from tengen.run import resume, train
 from tengen.types import Bools, EnvSpec, Floats, TimeStep
 
-S, A, GAMMA = 5, 3, 0.9
+S, A = 5, 3
 ALPHA, ALPHA_W = Linear(0.3, 0.05, 400), Linear(0.5, 0.1, 200)
 LEGAL = legal_table(S, A, 3)
 
@@ -138,60 +138,14 @@ def test_the_last_action_that_is_possible_is_drawn_where_the_sum_is_rounded_down
 # --- The policy gradient theorem ---
 
 
-class Course(NamedTuple):
-    """One way that an episode may go."""
-
-    probability: float  # of what the world draws; the policy's odds not counted
-    steps: list[Outcome]
-
-
-WORLD = {  # (s, a): (probability, next state, reward, discount); states 3 and up are never acted in
-    (0, 0): [(0.7, 1, 1.0, 1.0), (0.3, 2, -2.0, 1.0)],
-    (0, 1): [(0.5, 2, 0.5, 0.5), (0.5, 3, 0.1, 0.0)],
-    (1, 0): [(1.0, 2, 3.0, 1.0)],
-    (1, 1): [(0.4, 3, 5.0, 0.0), (0.6, 2, -1.0, 0.5)],
-    (2, 0): [(1.0, 3, -1.0, 0.0)],
-    (2, 1): [(0.2, 3, 4.0, 0.0), (0.8, 3, 1.0, 0.0)],
-}
-"""3 states, 2 actions, at most 3 steps; episodes begin in state 0."""
-
-
-def paths(s: int = 0) -> Iterator[Course]:
-    for a in range(2):
-        for p, s_t, r, discount in WORLD[s, a]:
-            outcome = Outcome(s, a, r, discount, s_t, discount == 0.0)
-            if discount == 0.0:
-                yield Course(p, [outcome])
-            else:
-                for rest in paths(s_t):
-                    yield Course(p * rest.probability, [outcome, *rest.steps])
-
-
-def value(theta: Floats, s: int = 0) -> float:
-    """v(s) under the softmax of theta, by its definition."""
-    odds = softmax(theta[s], ALL_LEGAL)
-    return float(
-        sum(
-            odds[a] * p * (r + (GAMMA * d * value(theta, s_t) if d else 0.0))
-            for a in range(2)
-            for p, s_t, r, d in WORLD[s, a]
-        )
-    )
-
-
 def test_the_expected_update_is_the_gradient_of_the_first_states_value_whatever_the_baseline() -> None:
     """S&B eq. 13.5: averaged over all episodes, with the true gamma^t; the gradient is found by finite differences."""
     theta = np.random.default_rng(3).normal(size=(4, 2))
-    gradient = np.zeros_like(theta)
-    for index in np.ndindex(3, 2):
-        shift = np.zeros_like(theta)
-        shift[index] = 1e-5
-        gradient[index] = (value(theta + shift) - value(theta - shift)) / 2e-5
+    gradient = gradient_of_value(theta)
     step_size = 1e-7  # so small that theta stays where it is within an episode
     for baseline in (np.zeros(0), np.array([1.0, -2.0, 0.5, 3.0])):
         expected = np.zeros_like(theta)
-        for path in paths():
-            odds = path.probability * np.prod([softmax(theta[o.s_tm1], ALL_LEGAL)[o.a_tm1] for o in path.steps])
+        for course in courses():
             learner = kernels.Reinforce(
                 theta.copy(),
                 baseline.copy(),
@@ -202,9 +156,9 @@ def test_the_expected_update_is_the_gradient_of_the_first_states_value_whatever_
                 np.ones((0, 2), np.bool_),
                 empty_trajectory(1),
             )
-            for outcome in path.steps:
+            for outcome in course.steps:
                 update(learner, 0, outcome, ALL_LEGAL, 0, np.random.default_rng(0))
-            expected += odds * (learner.theta - theta) / step_size
+            expected += course.odds(theta) * (learner.theta - theta) / step_size
         np.testing.assert_allclose(expected, gradient, atol=1e-6)
         assert np.abs(gradient).max() > 0.1
 

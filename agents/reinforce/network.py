@@ -209,22 +209,25 @@ class ReinforceNetwork:
         if len(self._finished) < self.episodes_per_update:
             return {}
         batch = Experience(*(np.concatenate(parts) for parts in zip(*self._finished, strict=True)))
-        self._finished = []
-        return self.learn(batch)
+        num_episodes, self._finished = len(self._finished), []
+        return self.learn(batch, num_episodes)
 
-    def learn(self, batch: Experience) -> Metrics:
+    def learn(self, batch: Experience, num_episodes: int) -> Metrics:
         """Make a gradient step of the policy, and fit the baseline; return what is to be reported."""
         delta = batch.returns - self.baseline.values(batch.observation)  # before the baseline learns these returns
-        loss = self.policy_loss(batch, delta)
+        loss = self.policy_loss(batch, delta, num_episodes)
         _descend(self.optimizer, loss)
         return {"losses/policy_loss": loss.detach(), **self.baseline.fit(batch)}
 
-    def policy_loss(self, batch: Experience, delta: Floats) -> Tensor:
-        """Return the mean over the steps of -weight delta ln pi(a|s), whose gradient is that of S&B eq. 13.11."""
+    def policy_loss(self, batch: Experience, delta: Floats, num_episodes: int) -> Tensor:
+        """Return the mean over episodes of the sum of -weight delta ln pi(a|s), for the gradient of S&B eq. 13.11.
+
+        A mean over steps would be biased: it gives a step of a long episode less weight.
+        """
         log_pi = self._policy.log_probabilities(batch.observation, batch.legal)  # [N, A]
         chosen = log_pi.gather(1, torch.from_numpy(batch.action)[:, None].to(log_pi.device)).squeeze(1)
         weight = torch.from_numpy(batch.weight * delta).to(log_pi.device, torch.float32)
-        return -(weight * chosen).mean()
+        return -(weight * chosen).sum() / num_episodes
 
     def policy(self) -> Policy:
         """Return the stochastic policy; it goes on learning with the agent."""
