@@ -30,7 +30,7 @@ def config(env: str = "FrozenLake-v1", steps: int = 3000, **settings: Any) -> Ru
 
 def both(tmp_path: Path, settings: RunConfig) -> None:
     for driver in ("compiled", "python"):
-        train(replace(settings, driver=driver), tmp_path / driver)  # type: ignore[arg-type]
+        train(replace(settings, driver=driver), tmp_path / driver)
     assert digest(tmp_path / "compiled") == digest(tmp_path / "python")
     assert rows(tmp_path / "compiled") == rows(tmp_path / "python")
 
