@@ -230,6 +230,15 @@ def test_a_run_goes_on_in_the_middle_of_an_episode_and_by_the_other_driver(
     assert digest(tmp_path / "changed") == digest(tmp_path / "straight")
 
 
+@pytest.mark.parametrize("agent", AGENTS)
+def test_a_run_of_several_rows_goes_on_as_well(agent: str, tmp_path: Path) -> None:
+    straight = run_of(agent, replace(AGENTS[agent], model="counts"), "FrozenLake-v1", 1_200, "python")
+    straight = replace(straight, env=EnvConfig("FrozenLake-v1", 3))
+    train(straight, tmp_path / "straight")
+    in_two(straight, 600, tmp_path / "two")
+    assert digest(tmp_path / "two") == digest(tmp_path / "straight")
+
+
 def test_every_array_that_decides_what_comes_next_is_in_the_checkpoint() -> None:
     for config in AGENTS.values():
         for model in ("deterministic", "counts"):
