@@ -40,7 +40,7 @@ def first_above(cumulative: Floats, start: int, stop: int, u: float) -> int:
     while n < end and cumulative[n] <= u:
         n += np.uint64(1)
     found = np.int64(n)  # numba's int: not to be mixed with unsigned
-    return found if n < np.uint64(stop) else start  # type: ignore[return-value]
+    return found if n < np.uint64(stop) else start  # type: ignore[return-value]  # numpy's int is one
 
 
 @njit(nogil=True)
