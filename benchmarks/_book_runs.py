@@ -154,18 +154,12 @@ def repeat(
 
 
 def in_threads(work: Callable[[Sequence[Any]], Sequence[T]], items: Sequence[Any]) -> list[T]:
-    """Split a list among threads, as evenly as can be; return what they make of their parts, in the list's order.
-
-    The first item is worked on before there are threads: numba may fail where two threads compile the same kernel.
-    """
-    done, rest = list(work(items[:1])), items[1:]
-    count = min(num_cores(), len(rest))
-    if count == 0:
-        return done
-    bounds = [len(rest) * k // count for k in range(count + 1)]
-    parts = [rest[a:b] for a, b in pairwise(bounds)]
+    """Split a list among threads, as evenly as can be; return what they make of their parts, in the list's order."""
+    count = min(num_cores(), len(items))
+    bounds = [len(items) * k // count for k in range(count + 1)]
+    parts = [items[a:b] for a, b in pairwise(bounds)]
     with ThreadPoolExecutor(max_workers=count) as pool:
-        return done + [result for results in pool.map(work, parts) for result in results]
+        return [result for results in pool.map(work, parts) for result in results]
 
 
 def tables_of(env_id: str, **kwargs: Any) -> TransitionTables:
