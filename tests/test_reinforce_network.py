@@ -185,6 +185,40 @@ def test_illegal_actions_have_no_probability_and_no_gradient() -> None:
     assert torch.isfinite(gradient).all()
 
 
+def test_a_step_is_as_large_as_the_return_was_better_than_the_baseline() -> None:
+    agent = agent_of(LINEAR, EnvSpec("tiny", Discrete(4), Discrete(2), 1))
+    start, policy = deepcopy(agent.state_dict()), agent.policy()
+    v = agent.baseline.values(np.array([2]))[0]
+    probability = policy.probabilities(step_of([2]))[0]  # type: ignore[attr-defined]  # a softmax has them
+    step = gradient_step(agent, start, [Course(1.0, [Outcome(2, 1, 3.0, 0.0, 3, True)])])
+    assert abs(v) > 0.01
+    np.testing.assert_allclose(step[:, 2], (3.0 - v) * (np.array([0.0, 1.0]) - probability), atol=1e-6)
+
+
+def test_more_updates_bring_the_baseline_nearer_to_the_return() -> None:
+    errors = []
+    for number in (1, 2, 5):
+        agent = agent_of(replace(LINEAR, baseline_updates=number), EnvSpec("tiny", Discrete(4), Discrete(2), 1))
+        feed(agent, Outcome(0, 0, 3.0, 0.0, 1, True))
+        errors.append(3.0 - agent.baseline.values(np.array([0]))[0])
+    assert errors[0] > errors[1] > errors[2] > 0
+
+
+def test_episodes_that_wait_for_their_batch_are_in_its_state() -> None:
+    spec, config = EnvSpec("tiny", Discrete(4), Discrete(2), 1), replace(LINEAR, episodes_per_update=3)
+    first, second, third = (Outcome(s, 0, float(s), 0.0, 3, True) for s in range(3))
+    straight = agent_of(config, spec)
+    assert not feed(straight, first)
+    assert not feed(straight, second)
+    other = agent_of(config, spec)
+    other.load_state_dict(deepcopy(straight.state_dict()))
+    expected = feed(straight, third)
+    assert expected
+    assert {name: float(value) for name, value in feed(other, third).items()} == {
+        name: float(value) for name, value in expected.items()
+    }
+
+
 def test_the_baseline_comes_to_the_mean_of_the_returns() -> None:
     agent = agent_of(
         replace(LINEAR, gamma=1.0, baseline_learning_rate=0.05), EnvSpec("tiny", Discrete(2), Discrete(2), 1)
