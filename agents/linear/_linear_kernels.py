@@ -205,7 +205,7 @@ def _move(weights: Floats, active: Ints, action: int, target: float, alpha: floa
         weights[feature, action] += alpha * (target - value)
 
 
-@learn_from.register(SemiGradientSarsa)
+@learn_from.register(SemiGradientSarsa, makes_arrays=True)
 @njit
 def _learn_from_n_steps(learner: SemiGradientSarsa, row: int, step: Step, v_t: float, alpha: float) -> None:
     window, n = learner.window, learner.window.action.shape[1]
@@ -231,7 +231,7 @@ def _learn_from_n_steps(learner: SemiGradientSarsa, row: int, step: Step, v_t: f
         window.length[row] -= 1
 
 
-@learn_from.register(SemiGradientSarsaLambda)
+@learn_from.register(SemiGradientSarsaLambda, makes_arrays=True)
 @njit
 def _learn_from_traces(learner: SemiGradientSarsaLambda, row: int, step: Step, v_t: float, alpha: float) -> None:
     traces, num_actions = learner.traces, learner.weights.shape[1]
