@@ -203,7 +203,7 @@ def times(quantity: str, fewer: Ints, more: Ints, expected: str) -> Row:
     spread = ratio * math.hypot(*(own.std(ddof=1) / own.mean() for own in (fewer, more)))
     theirs = spread / math.sqrt(EXPECTED_RUNS) if expected else 0.0
     error = spread / math.sqrt(len(more))
-    return Row(quantity, ratio, error, len(more), expected, theirs, bool(expected), note="the proportion is gated")
+    return Row(quantity, ratio, error, len(more), expected, theirs, bool(expected))
 
 
 ITEMS = (
