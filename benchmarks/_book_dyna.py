@@ -57,7 +57,7 @@ def dyna_maze(effort: Effort) -> Result:
             effort,
             f"dyna maze {planning_steps}",
             num_runs if planning_steps < 50 else num_runs // 2,
-            lambda seed, runs, n=planning_steps: maze_lengths(n, 50, seed, runs),  # type: ignore[misc]  # binds n
+            lambda seed, runs, n=planning_steps: maze_lengths(n, 50, seed, runs),  # type: ignore[misc]  # a lambda with defaults, which bind
         )
         lengths[planning_steps] = own
         rows += [
@@ -127,7 +127,7 @@ def changing_mazes(effort: Effort) -> Result:
                 effort,
                 f"{maze} {name}",
                 num_runs,
-                lambda seed, runs, a=agent, m=maze, t=num_steps, f=fields: changing_maze_rewards(  # type: ignore[misc]
+                lambda seed, runs, a=agent, m=maze, t=num_steps, f=fields: changing_maze_rewards(  # type: ignore[misc]  # a lambda with defaults, which bind
                     a, m, t, seed, runs, {**f, "planning_steps": planning_steps}
                 ),
             )
@@ -140,7 +140,7 @@ def changing_mazes(effort: Effort) -> Result:
             effort,
             f"shortcut found {name}",
             num_runs,
-            lambda seed, runs, a=agent, f=fields: finds_shortcut(  # type: ignore[misc]  # binds a and f
+            lambda seed, runs, a=agent, f=fields: finds_shortcut(  # type: ignore[misc]  # a lambda with defaults, which bind
                 a, 6_000, seed, runs, {**f, "planning_steps": planning_steps}
             ),
         )
@@ -174,7 +174,7 @@ def sweeping(effort: Effort) -> Result:
                 effort,
                 f"sweeping {scale} {name}",
                 num_runs,
-                lambda seed, runs, a=agent, s=scale: updates_to_path(a, s, seed, runs, {}),  # type: ignore[misc]
+                lambda seed, runs, a=agent, s=scale: updates_to_path(a, s, seed, runs, {}),  # type: ignore[misc]  # a lambda with defaults, which bind
             )
             means[name].append(own)
             text = expected[scale][k] if scale in expected else ""
