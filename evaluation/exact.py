@@ -27,9 +27,10 @@ def exact_terms(policy: Policy, env: Environment, gamma: float | None, epsilon: 
 
     Returns:
         `expected_return`, the mean return of the policy's episodes, without discounting; `q_star_return`, that of the
-        policy that is greedy on Q* at `gamma`, its epsilon the same; and `gamma`. What isn't known is left out.
+        policy that is greedy on Q* at `gamma`, its epsilon the same; and `gamma`. What isn't known is left out, and
+        the second where no agent can follow that policy, as it acts differently in states that look alike.
     """
-    from tengen.planners import expected_return, value_iteration
+    from tengen.planners import expected_return
 
     spec = env.spec
     tables, limit = spec.model, spec.max_episode_steps
@@ -40,16 +41,22 @@ def exact_terms(policy: Policy, env: Environment, gamma: float | None, epsilon: 
     if probabilities is not None:
         terms["expected_return"] = expected_return(tables, explore(probabilities, spec, epsilon), limit)
     if gamma is not None:
-        try:
-            greedy = np.eye(spec.num_actions)[value_iteration(tables, gamma).policy]
-        except UserError:  # without discounting, values may have no end
-            greedy = None
-        if greedy is not None:
-            terms |= {
-                "q_star_return": expected_return(tables, explore(greedy, spec, epsilon), limit),
-                "gamma": gamma,
-            }
+        terms |= {"q_star_return": _q_star_return(spec, gamma, epsilon), "gamma": gamma}
     return {name: value for name, value in terms.items() if value is not None}
+
+
+def _q_star_return(spec: EnvSpec, gamma: float, epsilon: float) -> float | None:
+    from tengen.agents.planned.table import tabulate_plan
+    from tengen.planners import expected_return, value_iteration
+
+    assert spec.model is not None
+    try:
+        plan = value_iteration(spec.model, gamma)  # without discounting, values may have no end
+        tabulate_plan(spec, plan)
+    except UserError:
+        return None
+    greedy = np.eye(spec.num_actions)[plan.policy]
+    return expected_return(spec.model, explore(greedy, spec, epsilon), spec.max_episode_steps)
 
 
 def tabulate_policy(policy: Policy, spec: EnvSpec) -> Floats | None:

@@ -75,6 +75,11 @@ def test_tables_that_hold_for_a_while_only_say_nothing() -> None:
     assert exact_terms(RandomPolicy(4), env_of("tengen/BlockingMaze-v0"), 0.95) == {}
 
 
+def test_what_no_agent_can_follow_is_left_out() -> None:
+    terms = exact_terms(RandomPolicy(2), env_of("tengen/ShortCorridor-v0"), 1.0)  # all of its states look alike
+    assert terms == {"expected_return": pytest.approx(-12), "gamma": 1.0}
+
+
 def test_an_environment_without_tables_says_nothing() -> None:
     assert exact_terms(RandomPolicy(2), env_of("CartPole-v1"), 0.99) == {}
 
