@@ -39,6 +39,7 @@ _CHANGEABLE = ("resume", "steps", "device", "driver", "track")  # when a run goe
 _EXAMPLES = (
     "tengen train dqn --env CartPole-v1",
     "tengen train dqn --env ALE/Breakout-v5 --protocol machado2018 --seed 1 --run-dir runs/mine",
+    "tengen train q_learning --env Taxi-v4 --num-runs 8",
     "tengen train dqn --env Acrobot-v1 --steps 200000 --agent.learning-rate 1e-3 --agent.hidden 64 64",
     "tengen train dqn --env CartPole-v1 --config mine.toml --track wandb --track.tags a b",
     "tengen train --resume runs/mine --steps 2000000",
