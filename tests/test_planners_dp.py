@@ -115,6 +115,24 @@ def test_in_place_a_long_way_takes_few_sweeps_in_either_direction(states: range)
     assert plan.sweeps <= 5
 
 
+@pytest.mark.parametrize(
+    "name", sorted(METHODS.keys() - {"policy_iteration"})
+)  # which evaluates its first policy to the last
+def test_a_way_out_is_found_where_the_first_that_comes_to_mind_rarely_succeeds(name: str) -> None:
+    last, ahead = 11, (0.1, 0.9)  # on the first action an episode takes 10^12 steps
+    tables = tabulate(
+        last + 1,
+        2,
+        lambda state, action: [
+            (ahead[action], min(state + 1, last), -1.0, float(state != last)),
+            (1.0 - ahead[action], 0, -1.0, 1.0),
+        ],
+        0,
+    )
+    expected = -sum(0.9**-k for k in range(1, last + 2))
+    assert METHODS[name](tables, 1.0).v[0] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("gamma", [0.99, 1.0])
 @pytest.mark.parametrize("method", ["in_place", "prioritized"])
 def test_losses_of_a_long_way_are_not_found_out_step_by_step(gamma: float, method: Method) -> None:
