@@ -243,8 +243,8 @@ def _values_from_below(tables: TransitionTables, gamma: float, theta: float, clo
 
     From there every backup can only raise values, up to the optimal ones. Without discounting they may from elsewhere
     settle on another solution of Bellman's equation, where one can go round in circles and win and lose the same. With
-    it, or where nothing can be won, what lies between those values and 0 will do as well, so the policy is not evaluated
-    to the last: it may end rarely.
+    it, or where nothing can be won, what lies between those values and 0 will do as well, so the policy is not
+    evaluated to the last: it may end rarely.
     """
     rule, values = following(tables, first_policy(tables)), np.zeros(tables.num_states)
     if gamma == 1:
