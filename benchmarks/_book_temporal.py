@@ -224,7 +224,6 @@ def maximization_bias(effort: Effort) -> Result:
         "Q-learning": (QLearningConfig, ("87", "93", "46", "11.9")),
         "Double Q-learning": (DoubleQLearningConfig, ("46", "23", "9.4", "6.6")),
     }
-    note = "ties of the maximum that is learnt from go to the first action"
     rows: list[Row] = []
     left: dict[str, Floats] = {}
     for name, (config_class, texts) in expected.items():
@@ -239,7 +238,6 @@ def maximization_bias(effort: Effort) -> Result:
                 left[name][:, episode - 1],
                 text,
                 settings="alpha 0.1, epsilon 0.1, gamma 1, 10 actions in B",
-                note=note if config_class is DoubleQLearningConfig else "",
             )
             for episode, text in zip((10, 25, 100, 300), texts, strict=True)
         ]

@@ -19,7 +19,10 @@ from pathlib import Path
 COLUMNS = ("command", "median_ms", "min_ms", "max_ms", "budget_ms", "runs")
 TENGEN = Path(sys.executable).parent / "tengen"
 HELP_MS, COMMAND_HELP_MS = 150, 300
-BUDGETS = {"": HELP_MS, **dict.fromkeys(("train", "plan", "evaluate", "inspect", "list", "play", "checkpoint"), COMMAND_HELP_MS)}
+BUDGETS = {
+    "": HELP_MS,
+    **dict.fromkeys(("train", "plan", "evaluate", "inspect", "list", "play", "checkpoint"), COMMAND_HELP_MS),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -163,8 +163,12 @@ class DoubleQLearningTwin(Twin):
     def update(self, row: int, outcome: Outcome, legal: Bools, clock: int) -> None:
         s, a, r, d, s_next, _ = outcome
         own, other = self.both if self.rng.random() < 0.5 else self.both[::-1]
-        best = max(self.allowed(legal), key=lambda b: own[s_next, b])
-        own[s, a] += self.alpha(s, a, clock) * (r + self.config.gamma * d * other[s_next, best] - own[s, a])
+        value = 0.0
+        if d != 0:
+            top = max(own[s_next, b] for b in self.allowed(legal))
+            best = [b for b in self.allowed(legal) if own[s_next, b] == top]
+            value = other[s_next, best[int(self.rng.random() * len(best)) if len(best) > 1 else 0]]
+        own[s, a] += self.alpha(s, a, clock) * (r + self.config.gamma * d * value - own[s, a])
         self.q[s, a] = own[s, a] + other[s, a]
 
 

@@ -17,6 +17,7 @@ from tengen.agents._learner_kernels import (
     act,
     epsilon_greedy,
     epsilon_greedy_value,
+    greedy_action,
     max_value,
     step_size,
     update,
@@ -129,10 +130,7 @@ def _update_double_q_learning(
     other = learner.tables[1] if heads else learner.tables[0]
     v_t = 0.0
     if outcome.discount_t != 0.0:
-        best = -1  # the argmax of the one table, valued by the other; ties go to the first
-        for b in range(own.shape[1]):
-            if (legal_t.shape[0] == 0 or legal_t[b]) and (best < 0 or own[outcome.s_t, b] > own[outcome.s_t, best]):
-                best = b
+        best = greedy_action(own[outcome.s_t], legal_t, rng)  # by the one table, and valued by the other
         v_t = other[outcome.s_t, best]
     target = outcome.r_t + learner.gamma * outcome.discount_t * v_t
     own[s, a] += step_size(learner.step_size, s, a, clock) * (target - own[s, a])
