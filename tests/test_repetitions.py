@@ -47,6 +47,22 @@ def test_a_repetition_is_the_run_of_its_own_seed_and_rows_are_means(tmp_path: Pa
         assert row["charts/episodic_return_ci95"] == pytest.approx(1.96 * returns.std(ddof=1) / np.sqrt(3))
 
 
+@pytest.mark.parametrize("period", [100, 0])
+def test_a_repetition_of_several_environments_is_the_run_of_its_own_seed(tmp_path: Path, period: int) -> None:
+    several = EnvConfig("FrozenLake-v1", num_envs=7)  # which does not divide what is done at a time
+    train(replace(config(2, checkpoint_period=period), env=several), tmp_path / "all")
+    together = open_run(tmp_path / "all").store.latest()
+    assert together is not None
+    assert together.step == 2002
+    for r in range(2):
+        train(replace(config(1, seed=5 + r, checkpoint_period=period), env=several), tmp_path / str(r))
+        alone = open_run(tmp_path / str(r)).store.latest()
+        assert alone is not None
+        mine, own = together.state()["agent"]["runs"][r], alone.state()["agent"]
+        assert (mine["num_steps"], mine["rng"]) == (own["num_steps"], own["rng"])
+        np.testing.assert_array_equal(mine["learner"]["q"], own["learner"]["q"])
+
+
 def test_repetitions_go_on_exactly_and_on_either_driver(tmp_path: Path) -> None:
     train(config(2), tmp_path / "through")
     train(config(2, steps=900, driver="python"), tmp_path / "cut")

@@ -20,7 +20,7 @@ from tengen.run.recorder import Recorder
 from tengen.run.turns import Turn, turns
 from tengen.types import Metrics, State
 
-_FIRST_LEG = 1_000  # steps of each repetition
+_FIRST_LEG = 50  # steps of each repetition
 _SECONDS = 0.5  # aimed at for a leg, so that a signal is soon heard
 
 
@@ -62,28 +62,30 @@ class Repetitions:
                 if period > 0:
                     until = min(until, (count // period + 1) * period)
                 leg_began = time.perf_counter()
-                rows = list(pool.map(lambda member, a=count, b=until: self._leg(member, a, b), self.members))
+                legs = list(pool.map(lambda member, a=count, b=until: self._leg(member, a, b), self.members))
                 now = time.perf_counter()
                 if until - count == length:
                     length = max(1, int(length * min(4.0, _SECONDS / max(now - leg_began, 1e-6))))
-                before, count = count, until
+                before, (count,) = count, {done for done, _ in legs}  # with several environments it may go past `until`
                 rate = len(self.members) * (count - start) / max(now - began, 1e-9)
-                yield Turn(before, count, list(summed_up(rows, rate)))
+                yield Turn(before, count, list(summed_up([rows for _, rows in legs], rate)))
 
-    def _leg(self, member: Repetition, start: int, stop: int) -> list[tuple[int, Metrics]]:
-        return [
-            row
-            for turn in turns(
-                member.agent,
-                member.env,
-                member.recorder,
-                compiled=self.compiled,
-                env_seed=member.env_seed,
-                start=start,
-                stop=stop,
-            )
-            for row in turn.rows
-        ]
+    def _leg(self, member: Repetition, start: int, stop: int) -> tuple[int, list[tuple[int, Metrics]]]:
+        """Let one go on; return the decisions done and its rows."""
+        done = start
+        rows: list[tuple[int, Metrics]] = []
+        for turn in turns(
+            member.agent,
+            member.env,
+            member.recorder,
+            compiled=self.compiled,
+            env_seed=member.env_seed,
+            start=start,
+            stop=stop,
+        ):
+            done = turn.num_steps
+            rows.extend(turn.rows)
+        return done, rows
 
     def state_dict(self) -> dict[str, State]:
         """Return the state of the only run, or of each, by component."""
