@@ -124,8 +124,14 @@ def make_tables(
         raise ValueError("rewards must be finite and discounts in [-1, 1]")
     cumulative = _cumulative(probability, start[:-1], counts)
     _check_sums(probability, cumulative[start[1:] - 1], num_actions)
-    if (initial < 0).any() or abs(initial.sum() - 1.0) > _TOLERANCE:
+    if not ((initial >= 0).all() and abs(initial.sum() - 1.0) <= _TOLERANCE):  # nor where one is nan
         raise ValueError(f"the probabilities of the first states sum to {initial.sum():.6g}, expected 1")
+    if noise is not None and not (np.isfinite(noise).all() and (np.asarray(noise) >= 0).all()):
+        raise ValueError("the standard deviations of noise must be finite and not negative")
+    if observation is not None:
+        seen = np.asarray(observation)
+        if seen.shape != (num_states,) or not np.issubdtype(seen.dtype, np.integer) or seen.min() < 0:
+            raise ValueError(f"observation must have a whole number from 0 for each of the {num_states} states")
     if legal is not None and (np.shape(legal) != (num_states, num_actions) or not np.all(np.any(legal, axis=1))):
         raise ValueError(f"legal must be [{num_states}, {num_actions}] with at least one legal action in each state")
     return TransitionTables(

@@ -46,8 +46,33 @@ def test_one_number_of_bins_serves_all_parts_and_bounds_come_from_the_space() ->
 
 
 @pytest.mark.parametrize(
+    ("space", "wrong"),
+    [
+        (Discrete(4), np.array([4_000_001])),
+        (Discrete(4), np.array([-1])),
+        (Discrete(4, start=3), np.array([2])),
+        (MultiDiscrete([3, 4]), np.array([[0, 4]])),
+    ],
+)
+def test_an_observation_outside_its_space_is_refused_rather_than_used_as_a_row(
+    space: gym.Space[Any], wrong: np.ndarray
+) -> None:
+    with pytest.raises(UserError, match="an observation is none of the"):
+        numbering(space)(wrong)
+
+
+def test_an_observation_that_is_no_number_falls_into_no_bin() -> None:
+    states = numbering(Box(-1, 1, (2,)), "uniform")
+    with pytest.raises(UserError, match="an observation is none of the 100 states"):
+        states(np.array([[0.0, np.nan]]))
+
+
+@pytest.mark.parametrize(
     ("space", "discretiser", "settings", "message"),
     [
+        (Box(-(2**63), 2**63 - 1, (1,), np.int64), "none", {}, "a table for toy would have 1.84e"),
+        (Box(0, 2**64 - 1, (1,), np.uint64), "none", {}, "q_learning keeps a table"),
+        (Box(-1, 1, (1,)), "uniform", {"low": (-1e308,), "high": (1e308,)}, "must be finite and low < high"),
         (Box(-1, 1, (2,)), "none", {}, "q_learning keeps a table.*--agent.discretiser uniform"),
         (Discrete(3), "uniform", {}, "is for Box observations"),
         (Box(-1, 1, (2,)), "uniform", {"bins": (1, 2, 3)}, "agent.bins must have 2 values"),

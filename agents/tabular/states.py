@@ -39,10 +39,11 @@ class States:
 
     def __call__(self, observation: Array) -> Ints:
         """Return the number [B] of each observation [B, ...]."""
-        parts = observation.reshape(len(observation), -1) - self.low  # [B, K]
-        if parts.shape[1] == 1:
-            return np.asarray(parts[:, 0], np.int64)
-        return np.asarray(np.ravel_multi_index(tuple(parts.T.astype(np.int64)), self.sizes), np.int64)
+        parts = (observation.reshape(len(observation), -1) - self.low).astype(np.int64)  # [B, K]
+        try:
+            return np.asarray(np.ravel_multi_index(tuple(parts.T), self.sizes), np.int64)
+        except ValueError:
+            raise _outside(observation, self) from None
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class UniformBins:
         """Return the number [B] of each observation [B, ...]."""
         sizes = np.array(self.sizes)
         parts = observation.reshape(len(observation), -1).astype(np.float64)
+        if np.isnan(parts).any():
+            raise _outside(observation, self)
         bins = np.floor((parts - self.low) / (self.high - self.low) * sizes)
         bins = np.clip(bins, 0, sizes - 1).astype(np.int64)  # [B, K]
         return np.asarray(np.ravel_multi_index(tuple(bins.T), self.sizes), np.int64)
@@ -112,7 +115,9 @@ def states_of(
     for name, found in (("bins", len(sizes)), ("low", len(ends[0])), ("high", len(ends[1]))):
         if found != parts:
             raise UserError(f"agent.{name} must have {parts} values for {spec.id}, one for each part, got {found}")
-    if not (np.isfinite(ends).all() and (ends[0] < ends[1]).all()):
+    with np.errstate(over="ignore"):
+        widths = ends[1] - ends[0]
+    if not (np.isfinite(ends).all() and np.isfinite(widths).all() and (widths > 0).all()):
         raise UserError(
             f"agent.low and agent.high must be finite and low < high for {spec.id}, got {ends[0].tolist()} and"
             f" {ends[1].tolist()}"
@@ -130,9 +135,18 @@ def _exact(space: gym.Space[Any]) -> States | None:
         case MultiDiscrete():
             return States(space.start.ravel().astype(np.int64), tuple(int(n) for n in space.nvec.ravel()))
         case Box() if np.issubdtype(space.dtype, np.integer):
-            low, high = space.low.ravel().astype(np.int64), space.high.ravel().astype(np.int64)
-            return States(low, tuple(int(n) for n in high - low + 1))
+            low, high = space.low.ravel().tolist(), space.high.ravel().tolist()
+            if max(high) < 2**63:
+                return States(np.array(low, np.int64), tuple(b - a + 1 for a, b in zip(low, high, strict=True)))
     return None
+
+
+def _outside(observation: Array, states: States | UniformBins) -> UserError:
+    """Return the error for observations that their space does not have."""
+    return UserError(
+        f"an observation is none of the {states.num_states} states that its environment's observation space has:"
+        f" {observation.tolist()}; mend the environment"
+    )
 
 
 def _check_size(spec: EnvSpec, states: States | UniformBins) -> None:
