@@ -158,11 +158,14 @@ class DoubleQLearningTwin(Twin):
     def __init__(self, config: Any, q: Floats) -> None:
         super().__init__(config, q)
         self.both = [q.copy(), q.copy()]
+        self.counters = [np.zeros(q.shape), np.zeros(q.shape)]
         self.q = self.both[0] + self.both[1]
 
     def update(self, row: int, outcome: Outcome, legal: Bools, clock: int) -> None:
         s, a, r, d, s_next, _ = outcome
-        own, other = self.both if self.rng.random() < 0.5 else self.both[::-1]
+        heads = self.rng.random() < 0.5
+        own, other = self.both if heads else self.both[::-1]
+        self.visits = self.counters[0 if heads else 1]
         value = 0.0
         if d != 0:
             top = max(own[s_next, b] for b in self.allowed(legal))

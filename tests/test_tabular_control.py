@@ -102,3 +102,12 @@ def test_a_truncated_episode_is_bootstrapped_from_its_final_observation(config_c
     learner.q[4] = [-5.0, 2.0, -1.0]
     update(learner, 0, Outcome(0, 0, 1.1, 1.0, 4, True), ALL_LEGAL, 0, np.random.default_rng(0))
     assert learner.q[0, 0] == pytest.approx(2.9)
+
+
+def test_double_q_learning_averages_samples_in_each_of_its_tables() -> None:
+    learner = learner_of(DoubleQLearningConfig(step_size=1.0, step_size_power=1.0))
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        update(learner, 0, Outcome(3, 1, 10.0, 0.0, 0, True), ALL_LEGAL, 0, rng)
+    np.testing.assert_allclose(learner.tables[:, 3, 1], 10.0)
+    assert learner.step_size.visits[[3, 3 + S], 1].sum() == 10

@@ -59,7 +59,7 @@ class DoubleQLearning(NamedTuple):
 
     q: Floats  # [S, A], the sum of the two tables, on which it acts
     tables: Floats  # [2, S, A]
-    step_size: StepSize
+    step_size: StepSize  # its visits [2 * S, A]
     epsilon: Linear
     gamma: float
 
@@ -133,5 +133,6 @@ def _update_double_q_learning(
         best = greedy_action(own[outcome.s_t], legal_t, rng)  # by the one table, and valued by the other
         v_t = other[outcome.s_t, best]
     target = outcome.r_t + learner.gamma * outcome.discount_t * v_t
-    own[s, a] += step_size(learner.step_size, s, a, clock) * (target - own[s, a])
+    counted = s if heads else s + own.shape[0]
+    own[s, a] += step_size(learner.step_size, counted, a, clock) * (target - own[s, a])
     learner.q[s, a] = own[s, a] + other[s, a]

@@ -44,10 +44,10 @@ class Parts:
         """Return that no environment's next action is decided, [B]."""
         return np.full(self.spec.num_envs, -1, np.int64)
 
-    def step_size(self) -> StepSize:
-        """Return the step size, with a counter of visits [S, A] where they count."""
+    def step_size(self, num_tables: int = 1) -> StepSize:
+        """Return the step size, with counters of visits where they count: [S, A] for each table."""
         power = self.config.step_size_power
-        visits = (self.states.num_states, self.num_actions) if power > 0 else (0, 0)
+        visits = (num_tables * self.states.num_states, self.num_actions) if power > 0 else (0, 0)
         return StepSize(_linear(self._step_size_schedule()), float(power), np.zeros(visits, np.int64))
 
     def epsilon(self) -> Linear:

@@ -148,5 +148,5 @@ class DoubleQLearningConfig(ControlConfig):
 
         parts = Parts("double_q_learning", self, spec)
         both = np.stack([parts.table(), parts.table()])
-        learner = kernels.DoubleQLearning(both[0] + both[1], both, parts.step_size(), parts.epsilon(), self.gamma)
+        learner = kernels.DoubleQLearning(both[0] + both[1], both, parts.step_size(2), parts.epsilon(), self.gamma)
         return parts.control_agent(learner, rng, num_tables=2)
