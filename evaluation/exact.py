@@ -13,7 +13,7 @@ from tengen.evaluation.shown import all_states
 from tengen.types import EnvSpec, Floats
 
 _MOST_BACKUPS = 1_000_000_000
-"""States times the step limit: above it, what takes a few seconds would take minutes."""
+"""Outcomes of the tables times sweeps over them: above it, what takes seconds would take minutes."""
 
 
 def exact_terms(policy: Policy, env: Environment, gamma: float | None, epsilon: float = 0.0) -> dict[str, float]:
@@ -34,7 +34,7 @@ def exact_terms(policy: Policy, env: Environment, gamma: float | None, epsilon: 
 
     spec = env.spec
     tables, limit = spec.model, spec.max_episode_steps
-    if tables is None or _changes(env) or tables.num_states * (limit or 0) > _MOST_BACKUPS:
+    if tables is None or _changes(env) or len(tables.probability) * (limit or 0) > _MOST_BACKUPS:
         return {}
     terms: dict[str, float | None] = {}
     probabilities = tabulate_policy(policy, spec)
@@ -51,7 +51,8 @@ def _q_star_return(spec: EnvSpec, gamma: float, epsilon: float) -> float | None:
 
     assert spec.model is not None
     try:
-        plan = value_iteration(spec.model, gamma)  # without discounting, values may have no end
+        most = max(1, _MOST_BACKUPS // len(spec.model.probability))
+        plan = value_iteration(spec.model, gamma, max_sweeps=most)  # without discounting, values may have no end
         tabulate_plan(spec, plan)
     except UserError:
         return None

@@ -80,6 +80,16 @@ def test_what_no_agent_can_follow_is_left_out() -> None:
     assert terms == {"expected_return": pytest.approx(-12), "gamma": 1.0}
 
 
+def test_what_would_take_minutes_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = env_of("FrozenLake-v1")
+    assert env.spec.model is not None
+    in_an_episode = 100 * len(env.spec.model.probability)
+    monkeypatch.setattr("tengen.evaluation.exact._MOST_BACKUPS", in_an_episode)  # too few for Q* at such a gamma
+    assert set(exact_terms(RandomPolicy(4), env, 0.9999)) == {"expected_return", "gamma"}
+    monkeypatch.setattr("tengen.evaluation.exact._MOST_BACKUPS", in_an_episode - 1)
+    assert exact_terms(RandomPolicy(4), env, 0.99) == {}
+
+
 def test_an_environment_without_tables_says_nothing() -> None:
     assert exact_terms(RandomPolicy(2), env_of("CartPole-v1"), 0.99) == {}
 

@@ -123,7 +123,7 @@ def _report(env: Environment, plan: Plan) -> dict[str, Any]:
 
     tables, limit = env.spec.model, env.spec.max_episode_steps
     assert tables is not None
-    affordable = limit is None or tables.num_states * limit <= _MOST_BACKUPS
+    affordable = limit is None or len(tables.probability) * limit <= _MOST_BACKUPS
     return {
         "states": tables.num_states,
         "actions": tables.num_actions,
