@@ -16,7 +16,7 @@ from tengen.contracts import Agent, CompiledAgent, Environment, TabledEnvironmen
 from tengen.tables import EpisodeLog
 from tengen.types import Floats, Ints, Metrics
 
-_FIRST_STRETCH = 1_000  # steps
+_FIRST_STRETCH = 10  # steps; of an agent that plans for long, some take a second
 _LONGEST_STRETCH = 1_000_000  # steps, and episodes that one can write
 _SECONDS = 0.05  # aimed at for a stretch, so that a signal is soon heard
 

@@ -47,7 +47,8 @@ def run(arguments: Sequence[str]) -> int:
 
     config = run.config
     title = _title(config, loaded.step, given["repetition"])
-    path: Path = given["out"] or run.folder / f"inspect-{loaded.step}.png"
+    repetition = f"-repetition-{given['repetition']}" if config.num_runs > 1 else ""
+    path: Path = given["out"] or run.folder / f"inspect-{loaded.step}{repetition}.png"
     with plain():
         save(draw(Subject(config.agent, loaded.policy, loaded.env.spec, config.env, loaded.step, title)), path)
     print(path)
