@@ -219,5 +219,22 @@ def make_run_config(agent: str, settings: Mapping[str, Any]) -> RunConfig:
     Raises:
         UserError: A value is out of its range.
     """
+    _refuse_huge(settings)
     agent_config = build(resolve_agent(agent)[0], settings["agent_config"])
     return build(RunConfig, {**settings, "agent": agent, "agent_config": agent_config})
+
+
+def _refuse_huge(value: Any, *path: str) -> None:
+    """Refuse whole numbers that have no place in 64 bits, wherever they are among the settings.
+
+    Raises:
+        UserError: There is one.
+    """
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            _refuse_huge(part, *path, name)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _refuse_huge(part, *path)
+    elif isinstance(value, int) and abs(value) >= 2**63:
+        raise UserError(f"{'.'.join(path).replace('agent_config', 'agent')} must be below 2**63, got {value}")

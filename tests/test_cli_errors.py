@@ -103,6 +103,12 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
         ),
         ("train q_learning --env FrozenLake-v1 --agent.gamma 1.5", ["agent.gamma must be between 0 and 1", "1.5"]),
         ("train q_learning --env FrozenLake-v1 --agent.step-size -0.1", ["agent.step_size must be", "-0.1"]),
+        (f"{TRAIN} --seed {2**63}", ["seed must be below 2**63", str(2**63)]),
+        (
+            f"train dyna_q --env FrozenLake-v1 --agent.planning-steps {2**70}",
+            ["agent.planning_steps must be below 2**63", str(2**70)],
+        ),
+        (f"train q_learning --env CartPole-v1 --agent.bins 3 {2**64}", ["agent.bins must be below 2**63"]),
         ("train q_learning --env Pendulum-v1", ["a table needs a discrete action space", "Pendulum-v1"]),
         ("train planned --env CartPole-v1", ["needs an environment with transition tables", "CartPole-v1 has none"]),
         (
