@@ -15,7 +15,7 @@ from run_helpers import digest, in_two
 
 from tengen.agents._learner_kernels import Linear, Outcome, StepSize, act, update
 from tengen.agents._trees import empty_trajectory
-from tengen.agents.tabular import PredictionConfig, QLearningConfig
+from tengen.agents.tabular import PredictionConfig
 from tengen.agents.tabular import _prediction_kernels as kernels
 from tengen.agents.tabular._n_step_kernels import empty_window
 from tengen.agents.tabular._trace_kernels import ACCUMULATING, DUTCH, REPLACING, no_traces
@@ -24,8 +24,7 @@ from tengen.config import RunConfig
 from tengen.contracts import Agent
 from tengen.envs import EnvConfig, make_env
 from tengen.errors import UserError
-from tengen.planners.dynamic_programming import value_iteration
-from tengen.run import open_run, train
+from tengen.run import train
 from tengen.tables import EpisodeLog
 from tengen.testing import check_agent
 from tengen.types import Decision, EnvSpec, Floats, TimeStep
@@ -277,64 +276,7 @@ def test_the_agent_acts_by_the_policy_that_it_evaluates() -> None:
     assert acted.tolist() == expected
 
 
-def agent_on(env_id: str, **settings: Any) -> Any:
-    env = make_env(EnvConfig(env_id), training=True)
-    return PredictionConfig(**settings).build(env.spec, np.random.default_rng(0), "cpu")
-
-
-def test_the_optimal_policy_is_that_of_value_iteration() -> None:
-    spec = make_env(EnvConfig("FrozenLake-v1"), training=True).spec
-    assert spec.model is not None
-    plan = value_iteration(spec.model, 0.95)
-    probability = agent_on("FrozenLake-v1", policy="optimal", gamma=0.95).learner.policy.probability
-    np.testing.assert_array_equal(probability, np.eye(4)[plan.policy])
-
-
-def test_the_optimal_policy_goes_by_what_is_seen_of_states() -> None:
-    probability = agent_on("tengen/Blackjack-v0", policy="optimal", gamma=1.0).learner.policy.probability
-    hit = probability.reshape(32, 11, 2, 2)[..., 1]
-    assert hit[16, 10, 0] == 1.0
-    assert hit[17, 10, 0] == 0.0
-    assert hit[21, 5, 1] == 0.0
-
-
-def test_an_optimal_policy_that_can_not_tell_its_states_apart_is_refused() -> None:
-    with pytest.raises(UserError, match="states of tengen/ShortCorridor-v0 that look alike"):
-        agent_on("tengen/ShortCorridor-v0", policy="optimal", gamma=0.99)
-
-
-def test_an_optimal_policy_without_tables_is_refused() -> None:
-    with pytest.raises(UserError, match="CartPole-v1 has none: choose random"):
-        agent_on("CartPole-v1", policy="optimal", discretiser="uniform", low=(-1,) * 4, high=(1,) * 4)
-
-
 # --- Runs ---
-
-
-def q_learning_run(folder: Path) -> Path:
-    train(RunConfig("q_learning", QLearningConfig(), EnvConfig("FrozenLake-v1"), 5_000, checkpoint_period=0), folder)
-    return folder
-
-
-def test_a_run_s_policy_is_greedy_on_what_it_learnt_last(tmp_path: Path) -> None:
-    run = q_learning_run(tmp_path / "run")
-    saved = open_run(run).store.load()
-    learner = agent_on("FrozenLake-v1", policy=str(run)).learner
-    np.testing.assert_array_equal(learner.policy.q, saved.state()["agent"]["learner"]["q"])
-    assert np.count_nonzero(learner.policy.q) > 4
-
-
-def test_a_run_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    run = q_learning_run(tmp_path / "run")
-    with pytest.raises(UserError, match=r"has values of the shape \(16, 4\), expected \(500, 6\) for Taxi-v4"):
-        agent_on("Taxi-v4", policy=str(run))
-    with pytest.raises(UserError, match=r"random, optimal or the folder of a run, got 'nowhere'"):
-        agent_on("Taxi-v4", policy="nowhere")
-    td = RunConfig("td", PredictionConfig(), EnvConfig("FrozenLake-v1"), 100, checkpoint_period=0)
-    train(td, tmp_path / "td")
-    with pytest.raises(UserError, match=r"td has no table of action values"):
-        agent_on("FrozenLake-v1", policy=str(tmp_path / "td"))
-
 
 METHODS = ["td", "n_step", "lambda", "true_online", "mc", "batch_td", "batch_mc"]
 
@@ -363,13 +305,6 @@ def test_every_method_keeps_the_contract_of_an_agent(method: str) -> None:
 def test_both_drivers_come_to_the_same_state(method: str, env: str, tmp_path: Path) -> None:
     for driver in ("python", "compiled"):
         train(run_config(env, method, driver=driver), tmp_path / driver)
-    assert digest(tmp_path / "python") == digest(tmp_path / "compiled")
-
-
-def test_both_drivers_follow_a_run_s_policy_alike(tmp_path: Path) -> None:
-    run = q_learning_run(tmp_path / "run")
-    for driver in ("python", "compiled"):
-        train(run_config("FrozenLake-v1", "td", policy=str(run), driver=driver), tmp_path / driver)
     assert digest(tmp_path / "python") == digest(tmp_path / "compiled")
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tengen.contracts import Agent
-    from tengen.types import EnvSpec
+    from tengen.types import EnvSpec, Floats
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,24 @@ class PredictionConfig(TabularConfig):
 
     def build(self, spec: EnvSpec, rng: np.random.Generator, device: str) -> Agent:
         """Assemble the agent."""
-        from tengen.agents.tabular.agent import TabularAgent
         from tengen.agents.tabular.build import Parts
-        from tengen.agents.tabular.prediction import FollowedPolicy, make_learner, resolve_policy
+        from tengen.agents.tabular.prediction import (
+            FollowedPolicy,
+            PredictionAgent,
+            empty_policy,
+            make_learner,
+            policy_table,
+        )
         from tengen.schedules import LinearSchedule
 
         parts = Parts("td", self, spec)
-        policy = resolve_policy(self.policy, spec, parts.states.num_states, self.gamma)
+        num_states = parts.states.num_states
+        policy = empty_policy(self.policy, num_states, parts.num_actions)
         learner = make_learner(self, parts, policy)
         schedules = {"charts/step_size": LinearSchedule(*parts.step_size().schedule)}
         followed = FollowedPolicy(parts.states, policy, learner.v)
-        return TabularAgent(learner, parts.states, followed, rng, schedules)
+
+        def make_table() -> Floats:
+            return policy_table(self, spec, num_states)
+
+        return PredictionAgent(learner, parts.states, followed, rng, schedules, make_table)

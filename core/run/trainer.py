@@ -56,6 +56,7 @@ def train(config: RunConfig, folder: Path, *, command: Sequence[str] = ()) -> Ru
         repetitions, config = assemble(config, stack)
         for member in repetitions.members:  # the loop does it again: one that refuses to start leaves no folder behind
             member.env.reset(member.env_seed)
+            member.agent.policy()  # likewise: some agents find out only here that they have nothing to act by
         make_folder(folder)
         stack.enter_context(RunLock(folder / "lock"))
         session = stack.enter_context(_Session(create_run(folder, config), repetitions, command))
