@@ -124,7 +124,9 @@ def make_tables(
         raise ValueError("rewards must be finite and discounts in [-1, 1]")
     cumulative = _cumulative(probability, start[:-1], counts)
     _check_sums(probability, cumulative[start[1:] - 1], num_actions)
-    if not ((initial >= 0).all() and abs(initial.sum() - 1.0) <= _TOLERANCE):  # nor where one is nan
+    if (initial < 0).any():
+        raise ValueError("a first state has a negative probability")
+    if not abs(initial.sum() - 1.0) <= _TOLERANCE:  # NaN is wrong, too
         raise ValueError(f"the probabilities of the first states sum to {initial.sum():.6g}, expected 1")
     if noise is not None and not (np.isfinite(noise).all() and (np.asarray(noise) >= 0).all()):
         raise ValueError("the standard deviations of noise must be finite and not negative")

@@ -71,6 +71,13 @@ def test_random_actions_of_the_evaluation_count_too(epsilon: float) -> None:
     assert policy["q_star_return"] == pytest.approx(-15) if epsilon == 0 else policy["q_star_return"] < -15
 
 
+def test_a_policy_that_always_explores_is_worth_what_a_random_one_is() -> None:
+    env = env_of("FrozenLake-v1")
+    follows, random = ByObservation(), RandomPolicy(4)
+    assert exact_terms(follows, env, None, 1.0) == pytest.approx(exact_terms(random, env, None))
+    assert exact_terms(follows, env, None) != pytest.approx(exact_terms(random, env, None))
+
+
 def test_tables_that_hold_for_a_while_only_say_nothing() -> None:
     assert exact_terms(RandomPolicy(4), env_of("tengen/BlockingMaze-v0"), 0.95) == {}
 

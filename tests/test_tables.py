@@ -38,6 +38,7 @@ def test_outcomes_lie_side_by_side_with_their_running_sums() -> None:
         ({"reward": [1.0, float("inf"), 0.0]}, "finite"),
         ({"initial": [0.5, 0.4]}, "first states sum to 0.9"),
         ({"initial": [0.5, float("nan")]}, "first states sum to nan"),
+        ({"initial": [1.5, -0.5]}, "a first state has a negative probability"),
         ({"noise": np.array([0.0, float("nan"), 1.0])}, "noise must be finite"),
         ({"noise": np.array([0.0, -1.0, 1.0])}, "noise must be finite and not negative"),
         ({"observation": np.array([0])}, "observation must have a whole number"),
