@@ -19,8 +19,8 @@ class Planes(nn.Module):
 def small_cnn(shape: tuple[int, int, int]) -> tuple[list[nn.Module], int]:
     """Return the convolution of Young & Tian (2019), section 3.1, and the number of its output features.
 
-    As with `nature_cnn`, what makes float32 of the pictures comes before it, and the fully connected layers (theirs: one
-    of 128) behind it.
+    As with `nature_cnn`, what makes float32 of the pictures comes before it, and the fully connected layers behind it
+    (theirs: one of 128).
 
     Args:
         shape: (C, H, W) of the pictures; Cx10x10 gives 1024 features.
