@@ -80,7 +80,7 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
     },
 }
 
-_ENV_FAMILIES = {"ALE/": "tengen.envs.atari:make"}
+_ENV_FAMILIES = {"ALE/": "tengen.envs.atari:make", "MinAtar/": "tengen.envs.minatar:make"}
 _ANY_OTHER_ENV = "tengen.envs.gymnasium_env:make"
 
 
