@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from tengen.types import Array, Bools, Decision, EnvSpec, Floats, Ints, Metrics, State, TimeStep, Transition
+from tengen.types import (
+    Array,
+    Bools,
+    Decision,
+    EnvSpec,
+    Floats,
+    Ints,
+    Metrics,
+    PrioritizedSample,
+    State,
+    TimeStep,
+    Transition,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -229,6 +241,15 @@ class Replay(Protocol[BatchT_co]):
 
     def load_state_dict(self, state: State) -> None:
         """Continue exactly where `state_dict` was taken."""
+        ...
+
+
+@runtime_checkable
+class PrioritizingReplay(Replay[PrioritizedSample], Protocol):
+    """A replay that draws transitions by how much there is to learn from them."""
+
+    def update_priorities(self, indices: Ints, errors: Array) -> None:
+        """Take note of the errors [N] of sampled transitions [N]; of those that are no longer held, nothing."""
         ...
 
 

@@ -72,6 +72,14 @@ class Transition(NamedTuple):
     next_legal: Bools | None = None  # [N, A]; None: all legal
 
 
+class PrioritizedSample(NamedTuple):
+    """N transitions that were not drawn with equal probability."""
+
+    transition: Transition
+    weights: Array  # [N], in (0, 1], for the losses: importance weights over their greatest in the batch
+    indices: Ints  # [N], what they are known by when their priorities are updated
+
+
 @dataclass(frozen=True)
 class EnvSpec:
     """What an agent may know of its environment.
@@ -84,6 +92,7 @@ class EnvSpec:
         frame_stack: Where an observation is a stack of the last k frames, newest last, k; else 0. A stack is
             zero-padded at an episode's start, each step shifts in one frame, so that frames can be stored once.
         has_legal: Every TimeStep carries `legal`.
+        alternates: `discount` may be below 0, since two sides take turns.
         max_episode_steps: The step limit of an episode in decisions, where one is known.
         simulator: The rules, for search, where there are any.
         model: The transition tables, for dynamic programming, where there are any.
@@ -95,6 +104,7 @@ class EnvSpec:
     num_envs: int
     frame_stack: int = 0
     has_legal: bool = False
+    alternates: bool = False
     max_episode_steps: int | None = None
     simulator: Simulator | None = None
     model: TransitionTables | None = None

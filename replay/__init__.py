@@ -8,10 +8,16 @@ from tengen._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from tengen.replay.latest import LatestStep
+    from tengen.replay.prioritized import PrioritizedReplay
     from tengen.replay.uniform import UniformReplay
 
-__all__ = ["LatestStep", "UniformReplay"]
+__all__ = ["LatestStep", "PrioritizedReplay", "UniformReplay"]
 
 __getattr__ = lazy_exports(  # numba takes a while to import
-    __name__, {"LatestStep": "tengen.replay.latest", "UniformReplay": "tengen.replay.uniform"}
+    __name__,
+    {
+        "LatestStep": "tengen.replay.latest",
+        "PrioritizedReplay": "tengen.replay.prioritized",
+        "UniformReplay": "tengen.replay.uniform",
+    },
 )

@@ -14,7 +14,7 @@ from tengen.contracts import RowLog
 from tengen.errors import UserError
 from tengen.replay import _kernels
 from tengen.replay._kernels import Rings
-from tengen.types import Array, Bools, Decision, Ints, State, TimeStep, Transition
+from tengen.types import Array, Bools, Decision, EnvSpec, Ints, State, TimeStep, Transition
 
 _ROW_FIELDS = ("frame", "action", "reward", "discount", "age", "final")
 _PIECE_BYTES = 1 << 24  # how much of a log is read at a time
@@ -102,6 +102,11 @@ class FrameStore:
     def __len__(self) -> int:
         """The exact number of transitions that can be gathered."""
         return int(_kernels.count(self._rings, max(self._frame_stack, 1)))
+
+    @property
+    def rings(self) -> Rings:
+        """The rows, for the kernels of samplers: to be read only."""
+        return self._rings
 
     @property
     def capacity(self) -> int:
@@ -262,6 +267,29 @@ class FrameStore:
             "frame_stack": self._frame_stack,
             "num_actions": self._rings.legal.shape[2] if self._has_legal else None,
         }
+
+
+def frames_of(spec: EnvSpec) -> dict[str, Any]:
+    """Return the arguments of a FrameStore that an environment decides.
+
+    Raises:
+        UserError: Its observations are not one array of a fixed shape.
+    """
+    space = spec.observation_space
+    if space.shape is None or space.dtype is None:
+        raise UserError(f"{spec.id} has the observation space {space}, which is not one array: flatten it")
+    shape = tuple(space.shape)
+    if spec.frame_stack:
+        if shape[:1] != (spec.frame_stack,):
+            raise UserError(f"{spec.id} declares stacks of {spec.frame_stack} frames, but observations {shape}")
+        shape = shape[1:]
+    return {
+        "frame_shape": shape,
+        "frame_dtype": space.dtype,
+        "num_envs": spec.num_envs,
+        "frame_stack": spec.frame_stack,
+        "num_actions": spec.num_actions if spec.has_legal else None,
+    }
 
 
 class RingLog:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tengen.errors import UserError
-from tengen.replay.storage import FrameStore
+from tengen.replay.storage import FrameStore, frames_of
 from tengen.types import Decision, State, TimeStep, Transition
 
 if TYPE_CHECKING:
@@ -71,25 +70,7 @@ class UniformReplay:
         Raises:
             UserError: Its observations are not one array of a fixed shape.
         """
-        space = spec.observation_space
-        if space.shape is None or space.dtype is None:
-            raise UserError(f"{spec.id} has the observation space {space}, which is not one array: flatten it")
-        shape = tuple(space.shape)
-        if spec.frame_stack:
-            if shape[:1] != (spec.frame_stack,):
-                raise UserError(f"{spec.id} declares stacks of {spec.frame_stack} frames, but observations {shape}")
-            shape = shape[1:]
-        return cls(
-            shape,
-            space.dtype,
-            capacity=capacity,
-            num_envs=spec.num_envs,
-            rng=rng,
-            frame_stack=spec.frame_stack,
-            num_actions=spec.num_actions if spec.has_legal else None,
-            n_step=n_step,
-            gamma=gamma,
-        )
+        return cls(**frames_of(spec), capacity=capacity, rng=rng, n_step=n_step, gamma=gamma)
 
     def __len__(self) -> int:
         """The exact number of transitions that can be sampled now."""

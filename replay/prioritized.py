@@ -1,0 +1,243 @@
+"""Proportional prioritized replay: what was learnt badly is drawn more often.
+
+Schaul, Quan, Antonoglou, Silver, "Prioritized Experience Replay" (ICLR 2016, arXiv:1511.05952): equation 1, section
+3.4 and algorithm 1. Transitions are stored as by `UniformReplay`; see `tengen.replay.storage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tengen.errors import UserError
+from tengen.replay import _sum_tree_kernels as _kernels
+from tengen.replay.storage import FrameStore, frames_of
+from tengen.types import Array, Decision, Ints, PrioritizedSample, State, TimeStep
+
+if TYPE_CHECKING:
+    from tengen.types import EnvSpec
+
+_MOST = 1e100  # of a priority: a sum of them stays finite
+
+
+class PrioritizedReplay:
+    """Draws transition i with the probability p_i / sum_k p_k, where p = (|error| + epsilon)^exponent.
+
+    A new transition gets the greatest priority seen so far, 1 at first. A batch of N is drawn from N equal parts of the
+    sum, one from each.
+    """
+
+    def __init__(
+        self,
+        frame_shape: tuple[int, ...],
+        frame_dtype: Any,
+        *,
+        capacity: int,
+        num_envs: int,
+        rng: np.random.Generator,
+        exponent: float,
+        importance: Callable[[int], float],
+        epsilon: float = 1e-6,
+        frame_stack: int = 0,
+        num_actions: int | None = None,
+        n_step: int = 1,
+        gamma: float = 0.99,
+    ) -> None:
+        """Make an empty replay.
+
+        Args:
+            frame_shape: The shape of one frame; of the observation where there is no stack. () for numbers.
+            frame_dtype: Its dtype.
+            capacity: Frames held over all environments; each has a ring of `capacity // num_envs`.
+            num_envs: Environments side by side.
+            rng: Draws the samples.
+            exponent: The paper's alpha, in [0, 1]: 0 draws uniformly.
+            importance: The paper's beta, in [0, 1], by the number of environment steps added so far: how much of the
+                bias of drawing unequally the weights take back.
+            epsilon: Added to |error|, so that everything can be drawn again.
+            frame_stack: Frames of a stacked observation [K, ...], newest last and zero-padded; 0 without stacks.
+            num_actions: The size of legal-action masks; None where all actions are legal.
+            n_step: Steps whose rewards are summed in a transition.
+            gamma: The discount factor of each step, in [0, 1].
+
+        Raises:
+            UserError: A setting is out of range, or the capacity can't hold one transition of each environment.
+        """
+        if not 0.0 <= exponent <= 1.0:
+            raise UserError(f"the exponent of priorities must be from 0 to 1, got {exponent}")
+        if not 0.0 < epsilon <= 1.0:
+            raise UserError(f"the epsilon of priorities must be above 0 and at most 1, got {epsilon}")
+        self._store = FrameStore(
+            frame_shape,
+            frame_dtype,
+            capacity=capacity,
+            num_envs=num_envs,
+            frame_stack=frame_stack,
+            num_actions=num_actions,
+            n_step=n_step,
+            gamma=gamma,
+        )
+        self._rng = rng
+        self._exponent = exponent
+        self._importance = importance
+        self._epsilon = epsilon
+        self._num_stack = max(frame_stack, 1)
+        self._greatest = 1.0  # the greatest priority seen
+        self._num_steps = 0
+        num_leaves = 1 << (self._store.capacity - 1).bit_length()
+        self._tree = np.zeros(2 * num_leaves)
+        self._low = np.zeros(num_envs, np.int64)
+        self._ready = np.zeros(num_envs, np.int64)
+        self._resize(0)
+
+    @classmethod
+    def from_spec(
+        cls,
+        spec: EnvSpec,
+        *,
+        capacity: int,
+        rng: np.random.Generator,
+        exponent: float,
+        importance: Callable[[int], float],
+        epsilon: float = 1e-6,
+        n_step: int = 1,
+        gamma: float = 0.99,
+    ) -> PrioritizedReplay:
+        """Make a replay for an environment.
+
+        Raises:
+            UserError: Its observations are not one array of a fixed shape.
+        """
+        return cls(
+            **frames_of(spec),
+            capacity=capacity,
+            rng=rng,
+            exponent=exponent,
+            importance=importance,
+            epsilon=epsilon,
+            n_step=n_step,
+            gamma=gamma,
+        )
+
+    def __len__(self) -> int:
+        """The exact number of transitions that can be sampled now."""
+        return len(self._store)
+
+    @property
+    def capacity(self) -> int:
+        """The greatest number of frames held."""
+        return self._store.capacity
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that the full replay takes; memory not written yet is not used yet."""
+        return self._store.nbytes + self._tree.nbytes
+
+    def add(self, step: TimeStep, decision: Decision, next_step: TimeStep) -> None:
+        """Remember one step of every environment.
+
+        Raises:
+            UserError: The observations are not what was declared, or a step was left out.
+        """
+        self._store.add(step, decision, next_step)
+        self._num_steps += self._store.num_envs
+        self._follow()
+
+    def sample(self, batch_size: int) -> PrioritizedSample:
+        """Draw transitions in proportion to their priorities, with replacement.
+
+        The arrays are written over by the next call with the same batch size.
+
+        Raises:
+            ValueError: There is nothing to sample yet.
+            UserError: `importance` gives a number that is not in [0, 1].
+        """
+        if not self._tree[1] > 0.0:
+            raise ValueError("the replay has no complete transition yet: look at len() before sampling")
+        beta = self._importance(self._num_steps)
+        if not 0.0 <= beta <= 1.0:
+            raise UserError(f"the exponent of importance weights must be from 0 to 1, got {beta}")
+        if batch_size != len(self._leaf):
+            self._resize(batch_size)
+        sample = self._sample
+        _kernels.draw_leaves(self._tree, self._rng, self._leaf, self._mass)
+        _kernels.locate(self._store.rings, self._leaf, self._env, self._row, sample.indices)
+        _kernels.weigh(self._tree, self._leaf, beta, sample.weights)
+        self._store.gather(self._env, self._row, self._batch)
+        return sample
+
+    def update_priorities(self, indices: Ints, errors: Array) -> None:
+        """Give transitions the priorities (|error| + epsilon)^exponent.
+
+        Those that are no longer held, or can't be sampled any more, are passed over. Of equal indices the last counts.
+
+        Args:
+            indices: [N], of samples.
+            errors: [N], the errors that were found when they were learnt from.
+
+        Raises:
+            UserError: An error is not finite.
+        """
+        indices = np.ascontiguousarray(indices, np.int64)
+        errors = np.ascontiguousarray(errors, np.float64)
+        assert indices.shape == errors.shape == (indices.size,), "`indices` and `errors` must be [N]"
+        leaf, priority = np.empty(indices.size, np.int64), np.empty(indices.size)
+        if not _kernels.rank(errors, self._epsilon, self._exponent, priority):
+            wrong = errors[~np.isfinite(errors)][0]
+            raise UserError(f"an error of {wrong} gives no priority: learning has diverged, lower its step size")
+        np.minimum(priority, _MOST, out=priority)
+        _kernels.find_leaves(self._store.rings, indices, leaf)
+        _kernels.set_leaves(self._tree, leaf, priority)
+        self._greatest = float(priority.max(where=leaf >= 0, initial=self._greatest))
+
+    def _follow(self) -> None:
+        _kernels.follow(self._store.rings, self._num_stack, self._tree, self._low, self._ready, self._greatest)
+
+    def _resize(self, batch_size: int) -> None:
+        self._leaf = np.zeros(batch_size, np.int64)
+        self._mass = np.zeros(batch_size)
+        self._env = np.zeros(batch_size, np.int64)
+        self._row = np.zeros(batch_size, np.int64)
+        self._batch = self._store.allocate(batch_size)
+        weights = np.zeros(batch_size, np.float32)
+        self._sample = PrioritizedSample(self._batch.transition, weights, np.zeros(batch_size, np.int64))
+
+    def state_dict(self) -> State:
+        """Contents, priorities, and generator."""
+        return {
+            "rng": self._rng.bit_generator.state,
+            "store": self._store.state_dict(),
+            "priorities": self._priorities,
+            "greatest": self._greatest,
+            "num_steps": self._num_steps,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue exactly where `state_dict` was taken; with empty logs, as an empty replay.
+
+        Raises:
+            UserError: The contents don't fit this replay.
+        """
+        self._store.load_state_dict(state["store"])
+        self._tree[:] = 0.0
+        self._low[:] = 0
+        self._ready[:] = 0
+        self._greatest = 1.0
+        self._follow()  # marks what can be sampled
+        ours, saved = self._priorities, np.asarray(state["priorities"], np.float64)
+        if saved.shape != ours.shape or not np.all(np.isfinite(saved[ours > 0]) & (saved[ours > 0] > 0)):
+            raise UserError("the replay's priorities don't fit its rows: the checkpoint is damaged")
+        ours[ours > 0] = saved[ours > 0]
+        _kernels.rebuild(self._tree)
+        self._greatest = float(state["greatest"])
+        self._num_steps = int(state["num_steps"])
+        self._rng.bit_generator.state = state["rng"]
+
+    @property
+    def _priorities(self) -> Array:
+        """The leaves [E, R] of rows by their slots, a view."""
+        first = self._tree.size // 2
+        leaves = self._tree[first : first + self.capacity]
+        return leaves.reshape(self._store.num_envs, self._store.num_rows)
