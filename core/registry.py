@@ -31,6 +31,20 @@ class Variant:
 
 _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
     "agents": {
+        "c51": Variant(  # Bellemare et al. (2017), section 5
+            "dqn",
+            {
+                "distribution": "categorical",
+                "optimizer": "adam",
+                "learning_rate": 2.5e-4,
+                "adam_epsilon": 0.01 / 32,
+                "gradient_clip": None,
+                "epsilon_end": 0.01,
+            },
+        ),
+        "double_dqn": Variant(  # van Hasselt, Guez, Silver (2016), whose tuned version explores less, too
+            "dqn", {"double": True, "epsilon_end": 0.01}
+        ),
         "double_q_learning": "tengen.agents.tabular.config:DoubleQLearningConfig",
         "dqn": "tengen.agents.dqn.config:DQNConfig",
         "dyna_q": "tengen.agents.dyna.config:DynaQConfig",
@@ -40,10 +54,42 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
         "n_step_sarsa": "tengen.agents.tabular.multi_step_config:NStepSarsaConfig",
         "off_policy_monte_carlo": "tengen.agents.tabular.monte_carlo_config:OffPolicyMonteCarloConfig",
         "planned": "tengen.agents.planned.config:PlannedConfig",
+        "pqn": "tengen.agents.pqn.config:PQNConfig",
         "prioritized_sweeping": "tengen.agents.dyna.config:PrioritizedSweepingConfig",
         "q_lambda": "tengen.agents.tabular.multi_step_config:QLambdaConfig",
         "q_learning": "tengen.agents.tabular.config:QLearningConfig",
         "q_sigma": "tengen.agents.tabular.multi_step_config:QSigmaConfig",
+        "qr_dqn": Variant(  # Dabney et al. (2018), section "Experimental Results"
+            "dqn",
+            {
+                "distribution": "quantile",
+                "optimizer": "adam",
+                "learning_rate": 5e-5,
+                "adam_epsilon": 0.01 / 32,
+                "gradient_clip": None,
+                "epsilon_end": 0.01,
+            },
+        ),
+        "rainbow": Variant(  # Hessel et al. (2018), table 1
+            "dqn",
+            {
+                "double": True,
+                "dueling": True,
+                "n_step": 3,
+                "replay": "prioritized",
+                "priority_exponent": 0.5,
+                "importance_start": 0.4,
+                "importance_end": 1.0,
+                "distribution": "categorical",
+                "noisy": True,
+                "noise_start": 0.5,
+                "epsilon_start": 0.0,
+                "epsilon_end": 0.0,
+                "optimizer": "adam",
+                "learning_rate": 6.25e-5,
+                "adam_epsilon": 1.5e-4,
+            },
+        ),
         "random": "tengen.agents.random.config:RandomConfig",
         "reinforce": "tengen.agents.reinforce.config:ReinforceConfig",
         "reinforce_network": "tengen.agents.reinforce.config:ReinforceNetworkConfig",

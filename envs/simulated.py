@@ -23,7 +23,7 @@ class SimulatedEnvironment:
 
     Each episode has a generator of its own, so that a seed's episode is the same whichever row plays it. A simulator
     with an attribute `deterministic = True` (its `step` draws nothing) is stepped for all rows at once; any other
-    row by row, each with its episode's generator.
+    row by row, each with its episode's generator. One with `alternates = True` has two sides that take turns.
 
     Args:
         env_id: The name to report.
@@ -48,6 +48,7 @@ class SimulatedEnvironment:
             action_space=Discrete(simulator.num_actions),
             num_envs=num_envs,
             has_legal=True,
+            alternates=bool(getattr(simulator, "alternates", False)),
             max_episode_steps=max_episode_steps,
             simulator=simulator,
         )

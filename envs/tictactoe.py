@@ -47,6 +47,7 @@ class TicTacToe:
 
     num_actions = 9
     deterministic = True
+    alternates = True
 
     def init(self, rng: np.random.Generator, batch_size: int) -> Boards:
         """Return empty boards."""

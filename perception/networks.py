@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tengen.errors import UserError
+from tengen.perception.layers import Dueling, NoisyLinear
+from tengen.perception.small_pictures import Planes, small_cnn
 
 if TYPE_CHECKING:
     import gymnasium as gym
+
+
+Linear: TypeAlias = Callable[[int, int], nn.Module]
+"""Makes a linear layer of its numbers of inputs and outputs."""
 
 
 class Flatten(nn.Module):
@@ -42,13 +50,13 @@ class Pixels(nn.Module):
         return frames.to(torch.float32, memory_format=torch.channels_last).mul_(1 / 255)
 
 
-def mlp(in_features: int, hidden: Sequence[int], out_features: int) -> list[nn.Module]:
+def mlp(in_features: int, hidden: Sequence[int], out_features: int, linear: Linear = nn.Linear) -> list[nn.Module]:
     """Return the layers of a multi-layer perceptron with ReLU between them."""
     layers: list[nn.Module] = []
     for width in hidden:
-        layers += [nn.Linear(in_features, width), nn.ReLU()]
+        layers += [linear(in_features, width), nn.ReLU()]
         in_features = width
-    return [*layers, nn.Linear(in_features, out_features)]
+    return [*layers, linear(in_features, out_features)]
 
 
 def nature_cnn(shape: tuple[int, int, int]) -> tuple[list[nn.Module], int]:
@@ -74,16 +82,46 @@ def nature_cnn(shape: tuple[int, int, int]) -> tuple[list[nn.Module], int]:
     return layers, 64 * height * width
 
 
-def is_image(space: gym.Space[Any]) -> bool:
-    """Return whether observations are pictures [C, H, W] of bytes."""
+def is_picture(space: gym.Space[Any]) -> bool:
+    """Return whether observations are pictures [C, H, W]: of bytes, 36x36 at least, or of planes of 0 and 1."""
     shape = space.shape or ()
-    return len(shape) == 3 and space.dtype == "uint8" and min(shape[1:]) >= 36
+    if len(shape) != 3:
+        return False
+    return has_planes(space) or (space.dtype == "uint8" and min(shape[1:]) >= 36)
 
 
-def q_network(
+def has_planes(space: gym.Space[Any]) -> bool:
+    """Return whether observations are planes [C, H, W] of 0 and 1."""
+    shape = space.shape or ()
+    return (
+        len(shape) == 3
+        and space.dtype in ("uint8", "bool")
+        and min(shape[1:]) >= 3
+        and bool(np.all(getattr(space, "high", 255) == 1))
+    )
+
+
+def torso(space: gym.Space[Any]) -> tuple[list[nn.Module], int]:
+    """Return the layers that make features [B, F] of observations, and F.
+
+    The Nature CNN for pictures, a small convolution for planes of 0 and 1, nothing but the numbers for anything else.
+    """
+    if is_picture(space):
+        assert space.shape is not None
+        channels, height, width = space.shape
+        make, first = (small_cnn, Planes()) if has_planes(space) else (nature_cnn, Pixels())
+        layers, features = make((channels, height, width))
+        return [first, *layers], features
+    if hasattr(space, "n"):
+        size = int(space.n)
+        return [OneHot(size, int(getattr(space, "start", 0)))], size
+    return [Flatten()], int(np.prod(space.shape or (), dtype=np.int64))
+
+
+def plain_network(
     observation_space: gym.Space[Any], num_outputs: int, hidden: Sequence[int], generator: torch.Generator
 ) -> nn.Sequential:
-    """Return the network for an observation space: the Nature CNN for pictures, an MLP for anything else.
+    """Return a network from observations [B, ...] to [B, num_outputs].
 
     Args:
         observation_space: Of one environment: Box or Discrete.
@@ -91,28 +129,68 @@ def q_network(
         hidden: Widths of the fully connected layers (Nature: 512).
         generator: Draws the initial parameters.
     """
-    if is_image(observation_space):
-        assert observation_space.shape is not None
-        channels, height, width = observation_space.shape
-        torso, features = nature_cnn((channels, height, width))
-        network = nn.Sequential(Pixels(), *torso, *mlp(features, hidden, num_outputs))
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's overloads leave it out
-    elif hasattr(observation_space, "n"):
-        size = int(observation_space.n)
-        encoder = OneHot(size, int(getattr(observation_space, "start", 0)))
-        network = nn.Sequential(encoder, *mlp(size, hidden, num_outputs))
+    layers, features = torso(observation_space)
+    return _finished([*layers, *mlp(features, hidden, num_outputs)], observation_space, generator)
+
+
+def q_network(
+    observation_space: gym.Space[Any],
+    num_actions: int,
+    hidden: Sequence[int],
+    generator: torch.Generator,
+    *,
+    num_outputs: int = 1,
+    dueling: bool = False,
+    noise: float | None = None,
+) -> nn.Sequential:
+    """Return a network from observations [B, ...] to [B, A, M].
+
+    Args:
+        observation_space: Of one environment: Box or Discrete.
+        num_actions: A.
+        hidden: Widths of the fully connected layers (Nature: 512). With dueling the last of them is there twice.
+        generator: Draws the initial parameters.
+        num_outputs: M, for each action.
+        dueling: Value and advantages in two streams.
+        noise: The initial size of noise in all fully connected layers; None for none.
+    """
+    layers, features = torso(observation_space)
+    linear: Linear = nn.Linear if noise is None else partial(NoisyLinear, sigma=noise)
+    if dueling:
+        for width in hidden[:-1]:
+            layers += [linear(features, width), nn.ReLU()]
+            features = width
+        value = nn.Sequential(*mlp(features, hidden[-1:], num_outputs, linear))
+        advantage = nn.Sequential(*mlp(features, hidden[-1:], num_actions * num_outputs, linear))
+        layers += [Dueling(value, advantage, num_actions)]
     else:
-        features = int(torch.tensor(observation_space.shape).prod())
-        network = nn.Sequential(Flatten(), *mlp(features, hidden, num_outputs))
+        layers += [
+            *mlp(features, hidden, num_actions * num_outputs, linear),
+            nn.Unflatten(1, (num_actions, num_outputs)),
+        ]
+    return _finished(layers, observation_space, generator)
+
+
+def _finished(layers: list[nn.Module], space: gym.Space[Any], generator: torch.Generator) -> nn.Sequential:
+    """Return layers as a network, its parameters drawn and laid out as is fastest."""
+    network = nn.Sequential(*layers)
+    if is_picture(space):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's overloads leave it out
     initialise(network, generator)
     return network
 
 
 @torch.no_grad()
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw weights and biases uniformly from +-1/sqrt(fan in), the scheme of LeCun et al. (1998), in place."""
+    """Draw weights and biases uniformly from +-1/sqrt(fan in), the scheme of LeCun et al. (1998), in place.
+
+    Noise begins with the size sigma / sqrt(fan in) (Fortunato et al. 2018, section 3.2).
+    """
     for layer in network.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d):
+        if isinstance(layer, NoisyLinear):
+            nn.init.constant_(layer.weight_sigma, layer.sigma * layer.in_features**-0.5)
+            nn.init.constant_(layer.bias_sigma, layer.sigma * layer.in_features**-0.5)
+        if isinstance(layer, nn.Linear | nn.Conv2d | NoisyLinear):
             bound = layer.weight[0].numel() ** -0.5
             nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
             if layer.bias is not None:

@@ -152,9 +152,9 @@ def test_layers_merge_nested_dataclasses_and_replace_all_else() -> None:
 
 def test_a_range_is_checked_on_what_the_layers_come_to() -> None:
     below = lay_over("dqn", default_settings("dqn"), {"agent_config": {"n_step": 3}})
-    between = lay_over("dqn", below, {"agent_config": {"replay": False}})  # refused by itself
+    between = lay_over("dqn", below, {"agent_config": {"replay": "none"}})  # refused by itself
     assert make_run_config("dqn", lay_over("dqn", between, {"agent_config": {"n_step": 1}})).agent_config.n_step == 1
-    with pytest.raises(UserError, match="n_step of 3 needs the replay buffer"):
+    with pytest.raises(UserError, match="n_step of 3 needs a replay buffer"):
         make_run_config("dqn", between)
 
 

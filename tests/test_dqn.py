@@ -7,7 +7,8 @@ import torch
 
 from tengen.agents.dqn.agent import DQN
 from tengen.agents.dqn.config import DQNConfig
-from tengen.agents.dqn.losses import greedy_value, q_learning_target
+from tengen.agents.dqn.learner import TorchLearner
+from tengen.agents.dqn.losses import q_learning_target
 from tengen.errors import UserError
 from tengen.perception.networks import q_network
 from tengen.perception.optimizers import CentredRMSprop
@@ -47,12 +48,17 @@ def step(
     )
 
 
+def torch_learner(agent: DQN) -> TorchLearner:
+    assert isinstance(agent.learner, TorchLearner)
+    return agent.learner
+
+
 def parameters(agent: DQN) -> np.ndarray:
-    return np.concatenate([p.detach().numpy().ravel().copy() for p in agent.learner.network.parameters()])
+    return np.concatenate([p.detach().numpy().ravel().copy() for p in torch_learner(agent).network.parameters()])
 
 
 def targets(agent: DQN) -> np.ndarray:
-    return np.concatenate([p.detach().numpy().ravel().copy() for p in agent.learner.target.network.parameters()])
+    return np.concatenate([p.detach().numpy().ravel().copy() for p in torch_learner(agent).target.network.parameters()])
 
 
 @pytest.mark.parametrize("loss", ["huber", "squared"])
@@ -61,33 +67,35 @@ def test_the_loss_equals_a_plain_sum_over_transitions(loss: str, legal: bool) ->
     agent = build(loss=loss)
     data = batch(legal=legal)
     with torch.no_grad():
-        q = agent.learner.network(torch.from_numpy(data.observation)).numpy()
-        q_next = agent.learner.target.network(torch.from_numpy(data.next_observation)).numpy()
+        q = torch_learner(agent).network(torch.from_numpy(data.observation)).numpy()[:, :, 0]
+        q_next = torch_learner(agent).target.network(torch.from_numpy(data.next_observation)).numpy()[:, :, 0]
     total = 0.0
     for i in range(16):
         allowed = [a for a in range(2) if data.next_legal is None or data.next_legal[i, a]]
         error = abs(data.reward[i] + data.bootstrap[i] * max(q_next[i, a] for a in allowed) - q[i, data.action[i]])
         total += error**2 if loss == "squared" else 0.5 * error**2 if error < 1 else error - 0.5
-    assert agent.learner.loss_of(data)[0].item() == pytest.approx(total / 16, rel=1e-5)
+    assert torch_learner(agent).losses_of(data).mean.item() == pytest.approx(total / 16, rel=1e-5)
 
 
 def test_no_gradient_flows_into_the_target() -> None:
     agent = build(target="none")
     data = batch()
-    agent.learner.loss_of(data)[0].backward()  # type: ignore[no-untyped-call]
-    got = [p.grad.clone() for p in agent.learner.network.parameters() if p.grad is not None]
-    agent.learner.network.zero_grad()
+    torch_learner(agent).losses_of(data).mean.backward()  # type: ignore[no-untyped-call]
+    got = [p.grad.clone() for p in torch_learner(agent).network.parameters() if p.grad is not None]
+    torch_learner(agent).network.zero_grad()
     with torch.no_grad():
-        v = agent.learner.network(torch.from_numpy(data.next_observation)).amax(1)
+        v = torch_learner(agent).network(torch.from_numpy(data.next_observation)).amax((1, 2))
         target = torch.from_numpy(data.reward) + torch.from_numpy(data.bootstrap) * v
-    q = agent.learner.network(torch.from_numpy(data.observation))[torch.arange(16), torch.from_numpy(data.action)]
+    q = torch_learner(agent).network(torch.from_numpy(data.observation))[
+        torch.arange(16), torch.from_numpy(data.action), 0
+    ]
     torch.nn.functional.smooth_l1_loss(q, target).backward()  # type: ignore[no-untyped-call]
-    for own, p in zip(got, agent.learner.network.parameters(), strict=True):
+    for own, p in zip(got, torch_learner(agent).network.parameters(), strict=True):
         torch.testing.assert_close(own, p.grad)
 
 
 def test_a_negative_bootstrap_is_the_negamax_backup() -> None:
-    value = greedy_value(torch.tensor([[0.2, 0.7]]), None)
+    value = torch.tensor([[0.7]])
     assert q_learning_target(torch.tensor([0.0]), torch.tensor([-1.0]), value).item() == pytest.approx(-0.7)
 
 
@@ -112,7 +120,7 @@ def test_the_polyak_target_is_a_moving_average() -> None:
 
 def test_without_a_target_network_the_network_is_its_own_target() -> None:
     agent = build(target="none")
-    assert agent.learner.target.network is agent.learner.network
+    assert torch_learner(agent).target.network is torch_learner(agent).network
 
 
 @pytest.mark.parametrize(
@@ -123,20 +131,24 @@ def test_each_reward_of_an_n_step_sum_is_clipped_and_only_when_asked(clip: float
     agent.update(step(0.0, first=True), Decision(np.array([0])), step(1.0, reward=50.0))
     agent.update(step(1.0), Decision(np.array([0])), step(2.0, reward=0.3))
     agent.update(step(2.0), Decision(np.array([0])), step(3.0, reward=-4.0))
-    assert agent.replay.sample(1).reward[0] == pytest.approx(expected)
+    sample = agent.replay.sample(1)
+    assert isinstance(sample, Transition)
+    assert sample.reward[0] == pytest.approx(expected)
 
 
 def test_the_gradient_is_clipped_to_its_norm() -> None:
     agent = build(gradient_clip=1e-3)
     agent.learner.update(batch(), 0)
-    norm = sum(float(p.grad.norm()) ** 2 for p in agent.learner.network.parameters() if p.grad is not None) ** 0.5
+    norm = (
+        sum(float(p.grad.norm()) ** 2 for p in torch_learner(agent).network.parameters() if p.grad is not None) ** 0.5
+    )
     assert norm == pytest.approx(1e-3, rel=1e-2)
 
 
 def test_the_learning_rate_follows_its_schedule_by_environment_steps() -> None:
     agent = build(learning_rate=0.1, learning_rate_end=0.0, learning_rate_decay_steps=100)
     agent.learner.update(batch(), 25)
-    assert agent.learner.optimizer.param_groups[0]["lr"] == pytest.approx(0.075)
+    assert torch_learner(agent).optimizer.param_groups[0]["lr"] == pytest.approx(0.075)
     before = parameters(agent)
     agent.learner.update(batch(), 100)
     np.testing.assert_array_equal(parameters(agent), before)
@@ -193,18 +205,19 @@ def test_one_transition_is_fitted_to_its_reward_at_a_terminal_state_and_bootstra
             agent.update(
                 step(1.0, first=True), Decision(np.array([1])), step(1.0, reward=1.0, discount=discount, last=True)
             )
-        q = agent.learner.network(torch.ones(1, 3)).detach().numpy()
+        q = torch_learner(agent).network(torch.ones(1, 3)).detach().numpy()
         np.testing.assert_allclose(q, expected, atol=0.05)
 
 
 def test_it_learns_online_from_the_latest_step_without_replay() -> None:
-    agent = build(replay=False)
+    agent = build(replay="none")
     agent.update(step(0.5, first=True), Decision(np.array([1])), step(0.25, reward=2.0, discount=-1.0))
-    (sample,) = [agent.replay.sample(32)]
+    sample = agent.replay.sample(32)
+    assert isinstance(sample, Transition)
     assert sample.observation.shape == (1, 3)
     assert (sample.action[0], sample.reward[0], sample.bootstrap[0]) == (1, 2.0, np.float32(-0.99))
     with pytest.raises(UserError, match="n_step"):
-        DQNConfig(replay=False, n_step=3)
+        DQNConfig(replay="none", n_step=3)
 
 
 def test_bfloat16_gives_the_loss_of_float32_within_its_precision() -> None:
@@ -219,8 +232,11 @@ def test_bfloat16_gives_the_loss_of_float32_within_its_precision() -> None:
         np.full(8, 0.99, np.float32),
         frames[1],
     )
-    exact, rounded = (build(spec, hidden=(64,), precision=p) for p in ("float32", "bfloat16"))
-    assert rounded.learner.loss_of(data)[0].item() == pytest.approx(exact.learner.loss_of(data)[0].item(), rel=0.02)
+    exact, rounded = (
+        torch_learner(build(spec, hidden=(64,), precision=p)).losses_of(data).mean.item()
+        for p in ("float32", "bfloat16")
+    )
+    assert rounded == pytest.approx(exact, rel=0.02)
 
 
 @pytest.mark.parametrize("here", [False, True])
@@ -231,9 +247,9 @@ def test_a_run_keeps_the_precision_that_it_began_with_on_another_machine(
     began = build(precision="auto")
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: here)
     resumed = build(precision="auto")
-    assert (began.learner.autocast, resumed.learner.autocast) == (not here, here)
+    assert (torch_learner(began).autocast, torch_learner(resumed).autocast) == (not here, here)
     resumed.load_state_dict(began.state_dict())
-    assert resumed.learner.autocast is began.learner.autocast
+    assert torch_learner(resumed).autocast is torch_learner(began).autocast
 
 
 def test_the_nature_network_has_the_papers_layers() -> None:
@@ -248,7 +264,7 @@ def test_a_discrete_observation_becomes_an_indicator() -> None:
     weight, bias = network[1].weight, network[1].bias
     assert isinstance(weight, torch.Tensor)
     assert isinstance(bias, torch.Tensor)
-    torch.testing.assert_close(network(torch.tensor([4])), (weight[:, 2] + bias)[None])
+    torch.testing.assert_close(network(torch.tensor([4])), (weight[:, 2] + bias)[None, :, None])
 
 
 def test_centred_rmsprop_follows_its_equations() -> None:

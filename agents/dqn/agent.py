@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from tengen.actions import random_actions
 from tengen.agents.dqn.learner import GreedyPolicy, Learner
+from tengen.agents.dqn.pace import Pace
+from tengen.agents.dqn.practice import Practice
 from tengen.contracts import Policy, Replay
 from tengen.schedules import LinearSchedule
-from tengen.types import Decision, EnvSpec, Metrics, State, TimeStep, Transition
+from tengen.types import Decision, EnvSpec, Metrics, State, TimeStep
 
 
 class DQN:
-    """Acts epsilon-greedily, remembers every step, and learns from random samples of what it remembers.
+    """Acts epsilon-greedily, remembers every step, and learns from samples of what it remembers.
 
     Args:
         spec: The environment.
         learner: The networks and their update.
         replay: Where transitions are kept.
+        practice: Lets the learner make an update from the replay.
+        pace: When updates are made.
         epsilon: Probability of a random action, by environment steps.
-        batch_size: Transitions in an update.
         learn_start: Environment steps taken at random before the first update.
         learn_period: Environment steps between learning.
         updates_per_learn: Updates each time.
@@ -31,10 +36,11 @@ class DQN:
         self,
         spec: EnvSpec,
         learner: Learner,
-        replay: Replay[Transition],
+        replay: Replay[object],
+        practice: Practice,
+        pace: Pace,
         epsilon: LinearSchedule,
         *,
-        batch_size: int,
         learn_start: int,
         learn_period: int,
         updates_per_learn: int,
@@ -44,8 +50,9 @@ class DQN:
         self.num_actions = spec.num_actions
         self.learner = learner
         self.replay = replay
+        self.practice = practice
+        self.pace = pace
         self.epsilon = epsilon
-        self.batch_size = batch_size
         self.learn_start = learn_start
         self.learn_period = learn_period
         self.updates_per_learn = updates_per_learn
@@ -60,40 +67,49 @@ class DQN:
         explore = self.rng.random(num_envs) < epsilon
         actions = random_actions(step, self.num_actions, self.rng)
         if not explore.all():
-            greedy = self.learner.greedy_actions(step.observation, step.legal)
+            greedy = self.learner.exploring_actions(step.observation, step.legal)
             actions = np.where(explore, actions, greedy)
         return Decision(actions)
 
     def update(self, step: TimeStep, decision: Decision, next_step: TimeStep) -> Metrics:
         """Remember the step, and learn as often as `learn_period` came round in it."""
+        metrics = self.pace.collect()
+        if metrics:
+            self.learner.publish()
         if self.reward_clip is not None:
             next_step = next_step._replace(reward=next_step.reward.clip(-self.reward_clip, self.reward_clip))
         self.replay.add(step, decision, next_step)
         before = max(self.num_steps, self.learn_start)
         self.num_steps += len(step.reward)
-        if self.num_steps <= self.learn_start or len(self.replay) == 0:
-            return {}
-        metrics: Metrics = {}
-        for _ in range(self.num_steps // self.learn_period - before // self.learn_period):
-            for _ in range(self.updates_per_learn):
-                metrics = self.learner.update(self.replay.sample(self.batch_size), self.num_steps)
-        return {**metrics, "charts/epsilon": self.epsilon(self.num_steps)} if metrics else {}
+        due = self.num_steps // self.learn_period - before // self.learn_period
+        if due > 0 and self.num_steps > self.learn_start and len(self.replay) > 0:
+            metrics = self.pace.start(partial(self._learn, due * self.updates_per_learn, self.num_steps)) or metrics
+        return metrics
+
+    def _learn(self, num_updates: int, num_steps: int) -> Metrics:
+        for _ in range(num_updates):
+            metrics = self.practice(self.learner, num_steps)
+        return {**metrics, "charts/epsilon": self.epsilon(num_steps)}
 
     def policy(self) -> Policy:
         """Return the greedy policy; it goes on learning with the agent."""
+        self.pace.finish()
         return GreedyPolicy(self.learner)
 
     def state_dict(self) -> State:
         """Return networks, optimizer, replay, generator and counters."""
+        self.pace.finish()
         return {
             "learner": self.learner.state_dict(),
             "replay": self.replay.state_dict(),
+            "pace": self.pace.state_dict(),
             "rng": self.rng.bit_generator.state,
             "num_steps": self.num_steps,
         }
 
     def load_state_dict(self, state: State) -> None:
         """Continue from a state."""
+        self.pace.load_state_dict(state["pace"])
         self.learner.load_state_dict(state["learner"])
         self.replay.load_state_dict(state["replay"])
         self.rng.bit_generator.state = state["rng"]

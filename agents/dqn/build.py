@@ -10,14 +10,22 @@ from torch import nn, optim
 
 from tengen.agents.dqn.agent import DQN
 from tengen.agents.dqn.config import DQNConfig
-from tengen.agents.dqn.learner import Learner, NoTarget, PeriodicTarget, PolyakTarget, Target
+from tengen.agents.dqn.heads import Categorical, ExpectedValue, Head, Quantiles
+from tengen.agents.dqn.learner import TorchLearner
 from tengen.agents.dqn.losses import LOSSES
+from tengen.agents.dqn.pace import AtOnce, Overlapped
+from tengen.agents.dqn.practice import Practice, PrioritizedPractice, UniformPractice
+from tengen.agents.dqn.scaling import PlainScale, PopArt, Scale
+from tengen.agents.dqn.targets import NoTarget, PeriodicTarget, PolyakTarget, Target
+from tengen.agents.dqn.upload import PinnedMemory, SharedMemory
 from tengen.contracts import Replay
+from tengen.errors import UserError
+from tengen.perception.layers import Noise, output_layers
 from tengen.perception.networks import q_network
 from tengen.perception.optimizers import CentredRMSprop
-from tengen.replay import LatestStep, UniformReplay
+from tengen.replay import LatestStep, PrioritizedReplay, UniformReplay
 from tengen.schedules import LinearSchedule
-from tengen.types import EnvSpec, Transition
+from tengen.types import EnvSpec
 
 
 def build(config: DQNConfig, spec: EnvSpec, rng: np.random.Generator, device: str) -> DQN:
@@ -26,28 +34,26 @@ def build(config: DQNConfig, spec: EnvSpec, rng: np.random.Generator, device: st
     Args:
         config: Its settings.
         spec: The environment.
-        rng: Its children seed the network, the replay and the exploration.
+        rng: Its children seed the network, the replay, the exploration and the noise.
         device: "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UserError: A setting does not go with the environment.
     """
-    network_rng, replay_rng, agent_rng = rng.spawn(3)
-    generator = torch.Generator().manual_seed(int(network_rng.integers(2**62)))
-    network = q_network(spec.observation_space, spec.num_actions, config.hidden, generator).to(device)
-    learner = Learner(
-        network,
-        _target(config, network),
-        _optimizer(config, network, device),
-        LOSSES[config.loss],
-        _learning_rate(config),
-        gradient_clip=config.gradient_clip,
-        device=torch.device(device),
-        autocast=_computes_in_bfloat16(config.precision, device),
-    )
+    if config.distribution == "categorical" and spec.alternates and config.v_min != -config.v_max:
+        raise UserError(
+            f"in {spec.id} what one side wins the other loses: the support must be symmetric, got agent.v_min"
+            f" {config.v_min} and agent.v_max {config.v_max}"
+        )
+    network_rng, replay_rng, agent_rng, noise_rng = rng.spawn(4)
+    replay, practice = _memory(config, spec, replay_rng)
     return DQN(
         spec,
-        learner,
-        _replay(config, spec, replay_rng),
+        _torch_learner(config, spec, network_rng, noise_rng, torch.device(device)),
+        replay,
+        practice,
+        Overlapped() if config.overlap else AtOnce(),
         LinearSchedule(config.epsilon_start, config.epsilon_end, config.epsilon_decay_steps),
-        batch_size=config.batch_size,
         learn_start=config.learn_start,
         learn_period=config.learn_period,
         updates_per_learn=config.updates_per_learn,
@@ -56,15 +62,89 @@ def build(config: DQNConfig, spec: EnvSpec, rng: np.random.Generator, device: st
     )
 
 
-def _replay(config: DQNConfig, spec: EnvSpec, rng: np.random.Generator) -> Replay[Transition]:
-    if not config.replay:
-        return LatestStep(spec.num_envs, config.gamma)
-    return UniformReplay.from_spec(
-        spec, capacity=config.replay_capacity, rng=rng, n_step=config.n_step, gamma=config.gamma
+def _torch_learner(
+    config: DQNConfig,
+    spec: EnvSpec,
+    network_rng: np.random.Generator,
+    noise_rng: np.random.Generator,
+    device: torch.device,
+) -> TorchLearner:
+    head = _head(config, device)
+    network = q_network(
+        spec.observation_space,
+        spec.num_actions,
+        config.hidden,
+        _generator(network_rng, torch.device("cpu")),
+        num_outputs=head.num_outputs,
+        dueling=config.dueling,
+        noise=config.noise_start if config.noisy else None,
+    ).to(device)
+    target = _target(config, network)
+    networks: list[nn.Module] = [network] if target.network is network else [network, target.network]
+    acting = copy.deepcopy(network).requires_grad_(False) if config.overlap else network
+    noise = Noise(networks, _generator(noise_rng, device))
+    acting_noise = Noise([acting], _generator(noise_rng, device))
+    return TorchLearner(
+        network,
+        acting,
+        target,
+        network if config.double else target.network,
+        head,
+        _scale(config, head, networks, device),
+        _optimizer(config, network),
+        learning_rate(config),
+        noise=noise,
+        acting_noise=acting_noise,
+        upload=PinnedMemory(device) if device.type == "cuda" else SharedMemory(),
+        gradient_clip=config.gradient_clip,
+        device=device,
+        autocast=_computes_in_bfloat16(config.precision, device),
+        compile=config.compile,
     )
 
 
-def _target(config: DQNConfig, network: nn.Module) -> Target:
+def _generator(rng: np.random.Generator, device: torch.device) -> torch.Generator:
+    return torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+
+
+def _memory(config: DQNConfig, spec: EnvSpec, rng: np.random.Generator) -> tuple[Replay[object], Practice]:
+    """Return the replay, and how the learner practises with it."""
+    if config.replay == "none":
+        latest = LatestStep(spec.num_envs, config.gamma)
+        return latest, UniformPractice(latest, config.batch_size)
+    if config.replay == "prioritized":
+        prioritized = PrioritizedReplay.from_spec(
+            spec,
+            capacity=config.replay_capacity,
+            rng=rng,
+            n_step=config.n_step,
+            gamma=config.gamma,
+            exponent=config.priority_exponent,
+            importance=LinearSchedule(config.importance_start, config.importance_end, config.importance_steps),
+        )
+        return prioritized, PrioritizedPractice(prioritized, config.batch_size)
+    uniform = UniformReplay.from_spec(
+        spec, capacity=config.replay_capacity, rng=rng, n_step=config.n_step, gamma=config.gamma
+    )
+    return uniform, UniformPractice(uniform, config.batch_size)
+
+
+def _head(config: DQNConfig, device: torch.device) -> Head:
+    if config.distribution == "categorical":
+        return Categorical(torch.linspace(config.v_min, config.v_max, config.num_atoms, device=device))
+    if config.distribution == "quantile":
+        return Quantiles(config.num_quantiles, config.huber_kappa)
+    return ExpectedValue(LOSSES[config.loss])
+
+
+def _scale(config: DQNConfig, head: Head, networks: list[nn.Module], device: torch.device) -> Scale:
+    if not config.pop_art:
+        return PlainScale()
+    layers = [layer for network in networks for layer in output_layers(network)] if head.is_linear else []
+    return PopArt(layers, config.pop_art_rate, device)
+
+
+def _target(config: DQNConfig, network: nn.Sequential) -> Target:
     if config.target == "none":
         return NoTarget(network)
     frozen = copy.deepcopy(network).requires_grad_(False)
@@ -73,7 +153,7 @@ def _target(config: DQNConfig, network: nn.Module) -> Target:
     return PeriodicTarget(network, frozen, config.target_period)
 
 
-def _optimizer(config: DQNConfig, network: nn.Module, device: str) -> optim.Optimizer:
+def _optimizer(config: DQNConfig, network: nn.Module) -> optim.Optimizer:
     if config.optimizer == "rmsprop":
         # Mnih et al. (2015), Extended Data Table 1. Its 0.01 belongs to a loss summed over the batch; ours is the mean.
         epsilon = 0.01 / config.batch_size**2
@@ -81,15 +161,16 @@ def _optimizer(config: DQNConfig, network: nn.Module, device: str) -> optim.Opti
     return optim.Adam(network.parameters(), config.learning_rate, eps=config.adam_epsilon, fused=True)
 
 
-def _learning_rate(config: DQNConfig) -> LinearSchedule:
+def learning_rate(config: DQNConfig) -> LinearSchedule:
+    """Return the step size by environment steps."""
     end = config.learning_rate if config.learning_rate_end is None else config.learning_rate_end
     return LinearSchedule(config.learning_rate, end, config.learning_rate_decay_steps)
 
 
-def _computes_in_bfloat16(precision: str, device: str) -> bool:
+def _computes_in_bfloat16(precision: str, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bfloat16"
-    if device.startswith("cuda"):
+    if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     # Underscored, but torch has no public name for it; without the instructions bfloat16 is emulated and slower.
     return bool(torch.cpu._is_avx512_bf16_supported())

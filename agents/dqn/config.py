@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Literal
 
 from tengen.errors import UserError
@@ -14,9 +15,20 @@ if TYPE_CHECKING:
     from tengen.types import EnvSpec
 
 
+_RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("n_step", "batch_size", "replay_capacity", "learn_period", "updates_per_learn"), (1, inf)),
+    **dict.fromkeys(("target_period", "num_quantiles"), (1, inf)),
+    "num_atoms": (2, inf),
+    **dict.fromkeys(("gamma", "epsilon_start", "epsilon_end", "target_rate", "pop_art_rate"), (0, 1)),
+    **dict.fromkeys(("priority_exponent", "importance_start", "importance_end"), (0, 1)),
+    **dict.fromkeys(("learn_start", "epsilon_decay_steps", "learning_rate_decay_steps", "importance_steps"), (0, inf)),
+    **dict.fromkeys(("noise_start", "huber_kappa"), (0, inf)),
+}
+
+
 @dataclass(frozen=True)
 class DQNConfig:
-    """Deep Q-network (Mnih et al. 2015). Steps are decisions of the agent, summed over environments."""
+    """Deep Q-network (Mnih et al. 2015) and the parts of Rainbow. Steps are decisions, summed over environments."""
 
     gamma: float = 0.99
     """Discount factor."""
@@ -36,10 +48,18 @@ class DQNConfig:
     """Adam's epsilon."""
     batch_size: int = 32
     """Transitions in an update."""
-    replay: bool = True
-    """Learn from random samples of a replay buffer; off: from the latest step only, as it comes."""
+    replay: Literal["uniform", "prioritized", "none"] = "uniform"
+    """Learn from random samples of a replay buffer, or by priority; none: from the latest step only, as it comes."""
     replay_capacity: int = 100_000
     """Frames that the replay buffer holds, over all environments."""
+    priority_exponent: float = 0.6
+    """Prioritized replay: how strongly errors count; 0 is uniform."""
+    importance_start: float = 0.4
+    """Prioritized replay: at step 0, how much of the sampling's bias the weights of losses take back, from 0 to 1."""
+    importance_end: float = 1.0
+    """The same after `importance_steps`."""
+    importance_steps: int = 50_000
+    """Environment steps over which it goes to its end in a straight line."""
     learn_start: int = 1_000
     """Environment steps taken at random before learning."""
     learn_period: int = 4
@@ -64,34 +84,62 @@ class DQNConfig:
     """Clip rewards to [-x, x] before learning; Atari protocols clip by themselves."""
     gradient_clip: float | None = 10.0
     """Largest norm of the gradient; none unless given."""
+    double: bool = False
+    """Double Q-learning: the online network chooses the next action, the target network says what it is worth."""
+    dueling: bool = False
+    """Value and advantages of actions in two streams of the network."""
+    noisy: bool = False
+    """Noise of a learnt size in the fully connected layers, to explore with; set epsilon to 0 beside it."""
+    noise_start: float = 0.5
+    """Noisy networks: the initial size of the noise."""
+    distribution: Literal["none", "categorical", "quantile"] = "none"
+    """Learn the distribution of returns: on a fixed support (C51), or its quantiles (QR-DQN)."""
+    num_atoms: int = 51
+    """Categorical: atoms of the support."""
+    v_min: float = -10.0
+    """Categorical: the lowest atom."""
+    v_max: float = 10.0
+    """Categorical: the highest atom."""
+    num_quantiles: int = 200
+    """Quantile: how many."""
+    huber_kappa: float = 1.0
+    """Quantile: where Huber's loss becomes linear; 0 is plain quantile regression."""
+    pop_art: bool = False
+    """Measure returns in units of their running mean and deviation (Pop-Art), instead of clipping rewards."""
+    pop_art_rate: float = 3e-4
+    """Pop-Art: step size of the running moments."""
+    overlap: bool = False
+    """Learn while the environments take their next step, from data up to the step before; for GPUs."""
+    compile: bool = False
+    """Compile the loss by torch.compile (on a GPU with CUDA graphs); takes a minute at the start."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Arithmetic of forward and backward passes; auto takes bfloat16 where the run starts on a processor with it."""
 
     def __post_init__(self) -> None:
-        for name in ("n_step", "batch_size", "replay_capacity", "learn_period", "updates_per_learn", "target_period"):
-            if getattr(self, name) < 1:
-                raise UserError(f"agent.{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("gamma", "epsilon_start", "epsilon_end", "target_rate"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"agent.{name} must be between 0 and 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "adam_epsilon"):
+        for name, (smallest, greatest) in _RANGES.items():
+            value = getattr(self, name)
+            if not smallest <= value <= greatest:
+                limits = f"at least {smallest}" if greatest == inf else f"from {smallest} to {greatest}"
+                raise UserError(f"agent.{name} must be {limits}, got {value}")
+        for name in ("learning_rate", "adam_epsilon", "pop_art_rate"):
             if not getattr(self, name) > 0:
                 raise UserError(f"agent.{name} must be greater than 0, got {getattr(self, name)}")
-        for name in ("learn_start", "epsilon_decay_steps", "learning_rate_decay_steps"):
-            if getattr(self, name) < 0:
-                raise UserError(f"agent.{name} must not be negative, got {getattr(self, name)}")
         for name in ("reward_clip", "gradient_clip"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UserError(f"agent.{name} must be greater than 0, or none, got {value}")
         if self.learning_rate_end is not None and self.learning_rate_end < 0:
             raise UserError(f"agent.learning_rate_end must not be negative, got {self.learning_rate_end}")
-        if self.n_step > 1 and not self.replay:
+        if self.n_step > 1 and self.replay == "none":
             raise UserError(
-                f"agent.n_step of {self.n_step} needs the replay buffer: leave agent.replay on, or n_step at 1"
+                f"agent.n_step of {self.n_step} needs a replay buffer: leave agent.replay as it is, or n_step at 1"
             )
         if not all(width >= 1 for width in self.hidden):
             raise UserError(f"agent.hidden must be positive widths, got {self.hidden}")
+        if not -inf < self.v_min < self.v_max < inf:
+            raise UserError(f"agent.v_min must be below agent.v_max, got {self.v_min} and {self.v_max}")
+        if self.dueling and not self.hidden:
+            raise UserError("agent.dueling needs a fully connected layer for each stream: give agent.hidden a width")
 
     @classmethod
     def refusal(cls, spec: EnvSpec) -> str | None:

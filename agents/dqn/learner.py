@@ -1,129 +1,183 @@
-"""The learning half of DQN: an online network, its frozen target, and one gradient update."""
+"""The learning half of DQN: what its agent asks of a learner, and the learner for any network of torch."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn, optim
 
-from tengen.agents.dqn.losses import Loss, greedy_value, q_learning_target
+from tengen.agents.dqn.heads import Head, Particles
+from tengen.agents.dqn.losses import greedy_action, of_action, q_learning_target
+from tengen.agents.dqn.scaling import Scale
+from tengen.agents.dqn.targets import Target, copy_parameters
+from tengen.agents.dqn.upload import TensorBatch, Upload
+from tengen.perception.layers import Noise
 from tengen.perception.torch_state import load_module_state, load_optimizer_state, module_state, optimizer_state
 from tengen.schedules import LinearSchedule
-from tengen.types import Array, Bools, Ints, Metrics, State, TimeStep, Transition
+from tengen.types import Array, Bools, Floats, Ints, Metrics, State, TimeStep, Transition
 
 
-class Target(Protocol):
-    """How the target network follows the online network."""
+class Learnt(NamedTuple):
+    """What came of an update."""
 
-    network: nn.Module
+    metrics: Metrics
+    errors: Array | Tensor  # [N], how wrong each prediction was: |TD error|, or the loss of a distribution
 
-    def after_update(self, num_updates: int) -> None:
-        """Move the target after an update of the online network."""
+
+class Learner(Protocol):
+    """Knows what actions are worth, and learns it from transitions."""
+
+    num_updates: int
+
+    def greedy_actions(self, observation: Array, legal: Bools | None) -> Ints:
+        """Return the legal action of the greatest value, without noise, [B]."""
+        ...
+
+    def exploring_actions(self, observation: Array, legal: Bools | None) -> Ints:
+        """Return the legal action of the greatest value, with fresh noise where the network is noisy, [B]."""
+        ...
+
+    def action_values(self, observation: Array) -> Floats:
+        """Return the expected return of each action, without noise, [B, A]."""
+        ...
+
+    def publish(self) -> None:
+        """Let `exploring_actions` go by what was learnt so far, where it has a network of its own."""
+        ...
+
+    def update(self, batch: Transition, num_steps: int, weights: Array | None = None) -> Learnt:
+        """Make one gradient step.
+
+        Args:
+            batch: N transitions.
+            num_steps: Environment steps so far, for the learning rate.
+            weights: Of each transition's loss, [N]; 1 unless given.
+        """
+        ...
+
+    def state_dict(self) -> State:
+        """Return everything that decides what comes next."""
+        ...
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from a state."""
         ...
 
 
-class NoTarget:
-    """The online network is its own target."""
+class Losses(NamedTuple):
+    """The loss of a batch, and what it is made of."""
 
-    def __init__(self, online: nn.Module) -> None:
-        self.network = online
-
-    def after_update(self, num_updates: int) -> None:
-        """Do nothing."""
+    mean: Tensor  # [], to be differentiated
+    errors: Tensor  # [N]
+    q_tm1: Tensor  # [N], the values of the actions taken
 
 
-class PeriodicTarget:
-    """A frozen copy, renewed every `period` updates (Mnih et al. 2015, algorithm 1: C)."""
-
-    def __init__(self, online: nn.Module, network: nn.Module, period: int) -> None:
-        self.online, self.network, self.period = online, network, period
-
-    @torch.no_grad()
-    def after_update(self, num_updates: int) -> None:
-        """Renew the copy when it is due."""
-        if num_updates % self.period == 0:
-            for own, theirs in zip(self.network.parameters(), self.online.parameters(), strict=True):
-                own.copy_(theirs)
-
-
-class PolyakTarget:
-    """An exponential moving average of the online network (Lillicrap et al. 2016, tau)."""
-
-    def __init__(self, online: nn.Module, network: nn.Module, rate: float) -> None:
-        self.online, self.network, self.rate = online, network, rate
-
-    @torch.no_grad()
-    def after_update(self, num_updates: int) -> None:
-        """Mix in a share of the online network."""
-        for own, theirs in zip(self.network.parameters(), self.online.parameters(), strict=True):
-            own.lerp_(theirs, self.rate)
-
-
-class Learner:
-    """Fits the online network to the Q-learning targets of the target network.
+class TorchLearner:
+    """Fits a network of torch to the Q-learning targets of its target network.
 
     Args:
-        network: The online network, observations [N, ...] -> Q [N, A].
+        network: The online network, observations [N, ...] -> [N, A, M].
+        acting: What explores: the online network itself, or a copy that is renewed by `publish`.
         target: Gives the target network and moves it.
+        chooser: Chooses the next action: the target network, or for double Q-learning the online one.
+        head: What the M outputs mean.
+        scale: In which units.
         optimizer: Of the online network's parameters.
-        loss: Of (prediction, target), each [N].
         learning_rate: By environment steps.
+        noise: Of the online and the target network while learning.
+        acting_noise: Of the acting network.
+        upload: Brings a batch to the networks' device.
         gradient_clip: Largest norm of the gradient, or None.
         device: Where the networks are.
         autocast: Compute in bfloat16.
+        compile: Compile the loss and its gradient by `torch.compile`.
     """
 
     def __init__(
         self,
         network: nn.Module,
+        acting: nn.Module,
         target: Target,
+        chooser: nn.Module,
+        head: Head,
+        scale: Scale,
         optimizer: optim.Optimizer,
-        loss: Loss,
         learning_rate: LinearSchedule,
         *,
+        noise: Noise,
+        acting_noise: Noise,
+        upload: Upload,
         gradient_clip: float | None,
         device: torch.device,
         autocast: bool,
+        compile: bool = False,
     ) -> None:
         self.network = network
+        self.acting = acting
         self.target = target
+        self.chooser = chooser
+        self.head = head
+        self.scale = scale
         self.optimizer = optimizer
-        self.loss = loss
         self.learning_rate = learning_rate
+        self.noise = noise
+        self.acting_noise = acting_noise
+        self.upload = upload
         self.gradient_clip = gradient_clip
         self.device = device
         self.autocast = autocast
         self.num_updates = 0
+        if compile:
+            mode = "reduce-overhead" if device.type == "cuda" else "default"  # the former captures CUDA graphs
+            self._losses = torch.compile(self._losses, mode=mode)  # type: ignore[method-assign]  # the same function
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
 
-    def _tensor(self, array: Array) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
+    def greedy_actions(self, observation: Array, legal: Bools | None) -> Ints:
+        """Return the legal action of the greatest value, without noise, [B]."""
+        self.noise.silence()
+        self.acting_noise.silence()
+        return self._actions(self.network, observation, legal)
+
+    def exploring_actions(self, observation: Array, legal: Bools | None) -> Ints:
+        """Return the legal action of the greatest value, with fresh noise where the network is noisy, [B]."""
+        self.acting_noise.draw()
+        return self._actions(self.acting, observation, legal)
 
     @torch.inference_mode()
-    def greedy_actions(self, observation: Array, legal: Bools | None) -> Ints:
-        """Return argmax over legal actions of Q(observation, .), [B]."""
-        with self._precision():
-            q = self.network(self._tensor(observation)).float()
-        if legal is not None:
-            q = q.masked_fill(~self._tensor(legal), -torch.inf)
-        actions: Ints = q.argmax(1).cpu().numpy()
+    def _actions(self, network: nn.Module, observation: Array, legal: Bools | None) -> Ints:
+        q = self._values(network, observation)
+        actions: Ints = greedy_action(q, None if legal is None else self.upload.now(legal)).cpu().numpy()
         return actions
 
-    def update(self, batch: Transition, num_steps: int) -> Metrics:
-        """Make one gradient step on a batch.
+    @torch.inference_mode()
+    def action_values(self, observation: Array) -> Floats:
+        """Return the expected return of each action, without noise, [B, A]."""
+        self.noise.silence()
+        self.acting_noise.silence()
+        values: Floats = self.scale.to_returns(self._values(self.network, observation)).cpu().numpy().astype(np.float64)
+        return values
 
-        Args:
-            batch: N transitions.
-            num_steps: Environment steps so far, for the learning rate.
-        """
-        loss, q_tm1 = self.loss_of(batch)
+    def _values(self, network: nn.Module, observation: Array) -> Tensor:
+        """Return the expected values of actions in units of the scale, [B, A]."""
+        with self._precision():
+            outputs = network(self.upload.now(observation))
+        return self.head.values(outputs.float())
+
+    def publish(self) -> None:
+        """Renew what explores, if it is a copy."""
+        if self.acting is not self.network:
+            copy_parameters(self.network, self.acting)
+
+    def update(self, batch: Transition, num_steps: int, weights: Array | None = None) -> Learnt:
+        """Make one gradient step on a batch."""
+        losses = self.losses_of(batch, weights)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
+        losses.mean.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
         if self.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
         for group in self.optimizer.param_groups:
@@ -131,44 +185,70 @@ class Learner:
         self.optimizer.step()
         self.num_updates += 1
         self.target.after_update(self.num_updates)
-        return {"losses/loss": loss.detach(), "losses/q_value": q_tm1.detach().mean()}
+        metrics = {"losses/loss": losses.mean.detach(), "losses/q_value": losses.q_tm1.mean()}
+        return Learnt(metrics, losses.errors)
 
-    def loss_of(self, batch: Transition) -> tuple[Tensor, Tensor]:
-        """Return the loss of a batch (a scalar that can be differentiated) and Q of its actions, [N]."""
-        r_t = self._tensor(batch.reward)
-        legal_t = None if batch.next_legal is None else self._tensor(batch.next_legal)
-        with torch.no_grad(), self._precision():
-            v_t = greedy_value(self.target.network(self._tensor(batch.next_observation)).float(), legal_t)
-            target = q_learning_target(r_t, self._tensor(batch.bootstrap), v_t)
+    def losses_of(self, batch: Transition, weights: Array | None = None) -> Losses:
+        """Return the losses of a batch, with fresh noise; moves the scale."""
+        self.noise.draw()
+        return self._losses(self.upload.batch(batch, weights))
+
+    def _losses(self, batch: TensorBatch) -> Losses:
+        target = self._target(batch)
+        self.scale.update(target)
+        target = target._replace(position=self.scale.to_outputs(target.position))
         with self._precision():
-            q = self.network(self._tensor(batch.observation)).float()  # [N, A]
-        q_tm1 = q.gather(1, self._tensor(batch.action)[:, None]).squeeze(1)  # [N]
-        return self.loss(q_tm1, target), q_tm1
+            outputs = self.network(batch.observation).float()  # [N, A, M]
+        outputs_tm1 = of_action(outputs, batch.action)  # [N, M]
+        losses, errors = self.head.losses(outputs_tm1, target)
+        q_tm1 = self.scale.to_returns(self.head.values(outputs_tm1.detach()))
+        return Losses((losses if batch.weight is None else losses * batch.weight).mean(), errors, q_tm1)
+
+    @torch.no_grad()
+    def _target(self, batch: TensorBatch) -> Particles:
+        """Return the distributions of returns that the predictions are fitted to."""
+        with self._precision():
+            outputs_t = self.target.network(batch.next_observation).float()  # [N, A, M]
+            choosing_t = outputs_t
+            if self.chooser is not self.target.network:
+                choosing_t = self.chooser(batch.next_observation).float()
+        a_t = greedy_action(self.head.values(choosing_t), batch.next_legal)
+        position, weight = self.head.particles(of_action(outputs_t, a_t))
+        return Particles(q_learning_target(batch.reward, batch.bootstrap, self.scale.to_returns(position)), weight)
 
     def state_dict(self) -> State:
-        """Return both networks, the optimizer's moments, the number of updates and the precision."""
+        """Return the networks, the optimizer's moments, scale, noise, the number of updates and the precision."""
         state: State = {
             "network": module_state(self.network),
             "optimizer": optimizer_state(self.optimizer),
+            "scale": self.scale.state_dict(),
+            "noise": [noise.generator.get_state().numpy() for noise in (self.noise, self.acting_noise)],
             "num_updates": self.num_updates,
             "autocast": self.autocast,
         }
         if self.target.network is not self.network:
             state["target"] = module_state(self.target.network)
+        if self.acting is not self.network:
+            state["acting"] = module_state(self.acting)
         return state
 
     def load_state_dict(self, state: State) -> None:
         """Continue from a state, in its precision: another machine must not change the numbers of a run."""
         load_module_state(self.network, state["network"])
         load_optimizer_state(self.optimizer, state["optimizer"])
+        self.scale.load_state_dict(state["scale"])
+        for noise, generator in zip((self.noise, self.acting_noise), state["noise"], strict=True):
+            noise.generator.set_state(torch.from_numpy(np.array(generator)))
         if self.target.network is not self.network:
             load_module_state(self.target.network, state["target"])
+        if self.acting is not self.network:
+            load_module_state(self.acting, state["acting"])
         self.num_updates = int(state["num_updates"])
         self.autocast = bool(state["autocast"])
 
 
 class GreedyPolicy:
-    """Picks the action of the greatest Q."""
+    """Picks the action of the greatest value."""
 
     def __init__(self, learner: Learner) -> None:
         self.learner = learner
@@ -176,3 +256,7 @@ class GreedyPolicy:
     def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
         """Return one legal action for each row, [B]."""
         return self.learner.greedy_actions(step.observation, step.legal)
+
+    def action_values(self, step: TimeStep) -> Floats:
+        """Return the value of each action in each row, [B, A]."""
+        return self.learner.action_values(step.observation)

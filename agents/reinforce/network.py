@@ -15,7 +15,7 @@ from torch import Tensor, nn, optim
 from tengen.agents.reinforce.config import ReinforceNetworkConfig
 from tengen.agents.reinforce.sampling import sample_softmax, softmax
 from tengen.contracts import Policy
-from tengen.perception.networks import q_network
+from tengen.perception.networks import plain_network
 from tengen.perception.torch_state import load_module_state, load_optimizer_state, module_state, optimizer_state
 from tengen.types import Array, Bools, Decision, EnvSpec, Floats, Ints, Metrics, State, TimeStep
 
@@ -355,10 +355,10 @@ def build(config: ReinforceNetworkConfig, spec: EnvSpec, rng: np.random.Generato
     network_rng, agent_rng = rng.spawn(2)
     generator = torch.Generator().manual_seed(int(network_rng.integers(2**62)))
     place = torch.device(device)
-    network = q_network(spec.observation_space, spec.num_actions, config.hidden, generator).to(place)
+    network = plain_network(spec.observation_space, spec.num_actions, config.hidden, generator).to(place)
     baseline: Baseline = NoBaseline()
     if config.baseline:
-        values = q_network(spec.observation_space, 1, config.hidden, generator).to(place)
+        values = plain_network(spec.observation_space, 1, config.hidden, generator).to(place)
         optimizer = optim.Adam(values.parameters(), config.baseline_learning_rate, fused=True)
         baseline = NetworkBaseline(values, optimizer, config.baseline_updates, place)
     return ReinforceNetwork(
