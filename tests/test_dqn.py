@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from dqn_helpers import SPEC, random_batch
 
 from tengen.agents.dqn.agent import DQN
 from tengen.agents.dqn.config import DQNConfig
@@ -14,26 +17,10 @@ from tengen.perception.networks import q_network
 from tengen.perception.optimizers import CentredRMSprop
 from tengen.types import Decision, EnvSpec, TimeStep, Transition
 
-SPEC = EnvSpec("toy", gym.spaces.Box(-1, 1, (3,), np.float32), gym.spaces.Discrete(2), num_envs=1)
-
 
 def build(spec: EnvSpec = SPEC, seed: int = 0, **fields: object) -> DQN:
     settings = {"hidden": (8,), "learn_start": 0, "learn_period": 1, "replay_capacity": 100, **fields}
     return DQNConfig(**settings).build(spec, np.random.default_rng(seed), "cpu")  # type: ignore[arg-type]
-
-
-def batch(n: int = 16, seed: int = 0, legal: bool = False) -> Transition:
-    rng = np.random.default_rng(seed)
-    mask = rng.random((n, 2)) < 0.6
-    mask[np.arange(n), rng.integers(2, size=n)] = True
-    return Transition(
-        rng.normal(size=(n, 3)).astype(np.float32),
-        rng.integers(2, size=n),
-        rng.normal(size=n).astype(np.float32) * 3,
-        rng.choice([0.0, 0.99, -0.99], size=n).astype(np.float32),
-        rng.normal(size=(n, 3)).astype(np.float32),
-        mask if legal else None,
-    )
 
 
 def step(
@@ -65,7 +52,7 @@ def targets(agent: DQN) -> np.ndarray:
 @pytest.mark.parametrize("legal", [False, True])
 def test_the_loss_equals_a_plain_sum_over_transitions(loss: str, legal: bool) -> None:
     agent = build(loss=loss)
-    data = batch(legal=legal)
+    data = random_batch(0, legal=legal)
     with torch.no_grad():
         q = torch_learner(agent).network(torch.from_numpy(data.observation)).numpy()[:, :, 0]
         q_next = torch_learner(agent).target.network(torch.from_numpy(data.next_observation)).numpy()[:, :, 0]
@@ -79,7 +66,7 @@ def test_the_loss_equals_a_plain_sum_over_transitions(loss: str, legal: bool) ->
 
 def test_no_gradient_flows_into_the_target() -> None:
     agent = build(target="none")
-    data = batch()
+    data = random_batch(0)
     torch_learner(agent).losses_of(data).mean.backward()  # type: ignore[no-untyped-call]
     got = [p.grad.clone() for p in torch_learner(agent).network.parameters() if p.grad is not None]
     torch_learner(agent).network.zero_grad()
@@ -103,7 +90,7 @@ def test_the_periodic_target_is_frozen_between_its_renewals() -> None:
     agent = build(target_period=3)
     before = targets(agent)
     for update in range(1, 7):
-        agent.learner.update(batch(seed=update), 0)
+        agent.learner.update(random_batch(update), 0)
         if update % 3:
             np.testing.assert_array_equal(targets(agent), before)
         else:
@@ -114,7 +101,7 @@ def test_the_periodic_target_is_frozen_between_its_renewals() -> None:
 def test_the_polyak_target_is_a_moving_average() -> None:
     agent = build(target="polyak", target_rate=0.1)
     before = targets(agent)
-    agent.learner.update(batch(), 0)
+    agent.learner.update(random_batch(0), 0)
     np.testing.assert_allclose(targets(agent), 0.9 * before + 0.1 * parameters(agent), rtol=1e-5, atol=1e-7)
 
 
@@ -138,7 +125,7 @@ def test_each_reward_of_an_n_step_sum_is_clipped_and_only_when_asked(clip: float
 
 def test_the_gradient_is_clipped_to_its_norm() -> None:
     agent = build(gradient_clip=1e-3)
-    agent.learner.update(batch(), 0)
+    agent.learner.update(random_batch(0), 0)
     norm = (
         sum(float(p.grad.norm()) ** 2 for p in torch_learner(agent).network.parameters() if p.grad is not None) ** 0.5
     )
@@ -147,10 +134,10 @@ def test_the_gradient_is_clipped_to_its_norm() -> None:
 
 def test_the_learning_rate_follows_its_schedule_by_environment_steps() -> None:
     agent = build(learning_rate=0.1, learning_rate_end=0.0, learning_rate_decay_steps=100)
-    agent.learner.update(batch(), 25)
+    agent.learner.update(random_batch(0), 25)
     assert torch_learner(agent).optimizer.param_groups[0]["lr"] == pytest.approx(0.075)
     before = parameters(agent)
-    agent.learner.update(batch(), 100)
+    agent.learner.update(random_batch(0), 100)
     np.testing.assert_array_equal(parameters(agent), before)
 
 
@@ -301,3 +288,13 @@ def test_continuous_actions_are_refused_with_the_reason() -> None:
 def test_a_value_out_of_range_is_refused_by_its_name(field: str, value: object) -> None:
     with pytest.raises(UserError, match=rf"agent\.{field}"):
         DQNConfig(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fields", [{}, {"double": True, "distribution": "categorical", "pop_art": True}])
+def test_a_compiled_loss_is_the_same_loss(fields: dict[str, Any]) -> None:
+    losses = []
+    for compiled in (False, True):
+        agent = build(compile=compiled, gradient_clip=None, **fields)
+        losses.append([float(agent.learner.update(random_batch(seed), 0).metrics["losses/loss"]) for seed in range(10)])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)

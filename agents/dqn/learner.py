@@ -185,7 +185,7 @@ class TorchLearner:
         self.optimizer.step()
         self.num_updates += 1
         self.target.after_update(self.num_updates)
-        metrics = {"losses/loss": losses.mean.detach(), "losses/q_value": losses.q_tm1.mean()}
+        metrics = {"losses/loss": losses.mean.detach().clone(), "losses/q_value": losses.q_tm1.mean()}
         return Learnt(metrics, losses.errors)
 
     def losses_of(self, batch: Transition, weights: Array | None = None) -> Losses:
