@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dqn_helpers import NUM_ACTIONS, build_torch_learner, random_batch
+from dqn_parts_helpers import NUM_ACTIONS, build_torch_learner, random_batch
 from numpy.typing import NDArray
 
 from tengen.agents.dqn.heads import Quantiles
