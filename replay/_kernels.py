@@ -1,4 +1,4 @@
-"""Kernels of the frame store: write a step, draw transitions, gather stacks and n-step returns.
+"""Kernels of the frame store: write a step, count and draw transitions. To gather them: `_gather_kernels`.
 
 Shape letters: E environments, R rows of an environment's ring, W words of a frame, K frames of a stack, A actions,
 N transitions of a sample.
@@ -7,7 +7,7 @@ Each environment has a ring of its own. Its rows are numbered by insertion; row 
 row is `head`. A row is a frame and what was done upon it. The head row is open: its frame is in, its action is not
 yet. A `final` row has a frame and no action, now or ever: the final observation of an episode.
 
-Frames are rows of machine words, `uint64` where their size allows it, which copies several times faster than `uint8`.
+Frames are rows of machine words, as long as their size allows: that compares and copies several times faster.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _Bools: TypeAlias = NDArray[np.bool_]
 _Floats: TypeAlias = NDArray[np.float64]
 _Ints: TypeAlias = NDArray[np.int64]
 _Singles: TypeAlias = NDArray[np.float32]
-_Words: TypeAlias = NDArray[Any]  # uint64 or uint8
+_Words: TypeAlias = NDArray[Any]  # uint64, uint32 or uint8
 
 
 class Rings(NamedTuple):
@@ -212,99 +212,49 @@ def recount(rings: Rings, n_step: int) -> None:
             _advance_ready(rings, e, rings.head[e])
 
 
-@njit
-def draw(rings: Rings, rng: np.random.Generator, env: _Ints, row: _Ints) -> None:
-    """Draw transitions uniformly with replacement, at least one of which must exist.
-
-    Args:
-        rings: The rings.
-        rng: A numpy Generator.
-        env: Out, [N], the environment of each.
-        row: Out, [N], its row number.
-    """
-    num_envs = rings.head.size
-    span = 0
-    for e in range(num_envs):
-        span = max(span, rings.ready[e] - oldest(rings, e))
-    for n in range(row.size):
-        while True:
-            # `integers` takes ten times as long in numba; the bias is below span / 2^53.
-            x = int(rng.random() * (num_envs * span))
-            e = x // span
-            i = oldest(rings, e) + x % span
-            if i < rings.ready[e] and can_sample(rings, e, i):
-                break
-        env[n] = e
-        row[n] = i
-
-
-@njit
-def _gather_stack(rings: Rings, e: int, row: int, out: _Words) -> None:
-    """Write the stack [K, W] that ends with a row's frame to `out`, zeros before its game's start."""
-    num_stack, num_words = out.shape
-    num_rows = rings.action.shape[1]
-    age = int(rings.age[e, row % num_rows])
-    for k in range(num_stack):
-        back = num_stack - 1 - k
-        if back > age:
-            for w in range(num_words):
-                out[k, w] = 0
-        else:
-            slot = (row - back) % num_rows
-            for w in range(num_words):
-                out[k, w] = rings.frame[e, slot, w]
-
-
-@njit
-def gather(
-    rings: Rings,
-    n_step: int,
-    gamma: float,
+@njit(makes_arrays=False)
+def draw(
+    final: _Bools,
+    age: NDArray[np.uint8],
+    base: _Ints,
+    head: _Ints,
+    ready: _Ints,
+    uniform: _Floats,
+    num_drawn: int,
     env: _Ints,
     row: _Ints,
-    observation: _Words,
-    action: _Ints,
-    reward: _Singles,
-    bootstrap: _Singles,
-    next_observation: _Words,
-    next_legal: _Bools,
-) -> None:
-    """Gather transitions by their environment and row number.
+) -> int:
+    """Draw transitions uniformly with replacement, at least one of which must exist.
 
-    The reward is sum_k gamma^k (prod_{j<k} discount_j) reward_k over the window of n steps, which is cut after a
-    discount of 0 and before a final observation; the bootstrap is gamma^m prod_j discount_j over its m steps.
+    Each takes one uniform number, and more where that hits upon what can't be sampled: a numpy Generator itself costs
+    numba longer to take than the drawing takes.
 
     Args:
-        rings: The rings.
-        n_step: The length n of a window.
-        gamma: Multiplies each discount.
-        env: [N].
-        row: [N], rows that can be sampled.
-        observation: Out, [N, K, W].
-        action: Out, [N].
-        reward: Out, [N].
-        bootstrap: Out, [N].
-        next_observation: Out, [N, K, W].
-        next_legal: Out, [N, A].
+        final: [E, R], and the others of the same names as in `Rings`.
+        age: [E, R].
+        base: [E].
+        head: [E].
+        ready: [E].
+        uniform: Numbers in [0, 1), one by one.
+        num_drawn: How many of the N are drawn already.
+        env: Out, [N], the environment of each.
+        row: Out, [N], its row number.
+
+    Returns:
+        How many are drawn now.
     """
-    num_rows = rings.action.shape[1]
-    for n in range(row.size):
-        e = env[n]
-        i = row[n]
-        _gather_stack(rings, e, i, observation[n])
-        action[n] = rings.action[e, i % num_rows]
-        total = 0.0
-        factor = 1.0
-        for _ in range(n_step):
-            slot = i % num_rows
-            discount = np.float64(rings.discount[e, slot])
-            total += factor * np.float64(rings.reward[e, slot])
-            factor *= gamma * discount
-            i += 1
-            if discount == 0.0 or rings.final[e, i % num_rows]:
-                break
-        reward[n] = total
-        bootstrap[n] = factor
-        _gather_stack(rings, e, i, next_observation[n])
-        for a in range(next_legal.shape[1]):
-            next_legal[n, a] = rings.legal[e, i % num_rows, a]
+    num_envs, num_rows = final.shape
+    span = 0
+    for e in range(num_envs):
+        span = max(span, ready[e] - max(base[e], head[e] - num_rows + 1))
+    for u in uniform:
+        x = int(u * (num_envs * span))  # the bias is below span / 2^53
+        e = x // span
+        low = max(base[e], head[e] - num_rows + 1)
+        i = low + x % span
+        slot = i % num_rows
+        if i < ready[e] and not final[e, slot] and i - age[e, slot] >= low:
+            env[num_drawn] = e
+            row[num_drawn] = i
+            num_drawn += 1
+    return num_drawn

@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 from tengen._jit import njit
 from tengen.replay._kernels import Rings, can_sample, oldest
 
+_MOST = 1e100  # of a priority: sums of them stay finite
+
+_Bools: TypeAlias = NDArray[np.bool_]
 _Floats: TypeAlias = NDArray[np.float64]
 _Ints: TypeAlias = NDArray[np.int64]
 _Singles: TypeAlias = NDArray[np.float32]
@@ -89,18 +92,48 @@ def find_mass(tree: _Floats, mass: _Floats, leaf: _Ints) -> None:
 
 
 @njit(makes_arrays=False)
-def draw_leaves(tree: _Floats, rng: np.random.Generator, leaf: _Ints, mass: _Floats) -> None:
-    """Draw leaves in proportion to their priorities, one from each of N equal parts of their sum (appendix B.2.1).
+def draw(
+    tree: _Floats,
+    head: _Ints,
+    num_rows: int,
+    beta: float,
+    mass: _Floats,
+    leaf: _Ints,
+    env: _Ints,
+    row: _Ints,
+    index: _Ints,
+    weight: _Singles,
+) -> None:
+    """Draw rows in proportion to their priorities, one from each of N equal parts of the sum (appendix B.2.1).
+
+    The weights are (M P(n))^-beta over their greatest in the batch (section 3.4). The number M of transitions and the
+    sum of priorities are the same for all of them, so that only the ratio to the smallest priority is left.
 
     Args:
         tree: Its sum is above 0.
-        rng: A numpy Generator.
-        leaf: Out, [N], numbered from 0.
-        mass: Overwritten, [N].
+        head: [E], the number of each ring's open row.
+        num_rows: R.
+        beta: The exponent of the weights.
+        mass: [N] uniform numbers in [0, 1). Overwritten.
+        leaf: Overwritten, [N].
+        env: Out, [N], the environment of each.
+        row: Out, [N], its row number.
+        index: Out, [N], row E + env: a number that no other row ever has.
+        weight: Out, [N].
     """
+    num_leaves = tree.size // 2
     for n in range(leaf.size):
-        mass[n] = (n + rng.random()) / leaf.size * tree[1]
+        mass[n] = (n + mass[n]) / leaf.size * tree[1]
     find_mass(tree, mass, leaf)
+    smallest = np.inf
+    for n in range(leaf.size):
+        e = leaf[n] // num_rows
+        env[n] = e
+        row[n] = head[e] - (head[e] + e * num_rows - leaf[n]) % num_rows
+        index[n] = row[n] * head.size + e
+        smallest = min(smallest, tree[num_leaves + leaf[n]])
+    for n in range(leaf.size):
+        weight[n] = (smallest / tree[num_leaves + leaf[n]]) ** beta
 
 
 @njit(makes_arrays=False)
@@ -130,68 +163,54 @@ def follow(rings: Rings, num_stack: int, tree: _Floats, low: _Ints, ready: _Ints
 
 
 @njit(makes_arrays=False)
-def locate(rings: Rings, leaf: _Ints, env: _Ints, row: _Ints, index: _Ints) -> None:
-    """Find the rows of leaves that are held.
+def update(
+    final: _Bools,
+    age: NDArray[np.uint8],
+    base: _Ints,
+    head: _Ints,
+    ready: _Ints,
+    tree: _Floats,
+    index: _Ints,
+    error: _Floats,
+    epsilon: float,
+    exponent: float,
+    greatest: float,
+    leaf: _Ints,
+    priority: _Floats,
+) -> float:
+    """Give rows the priorities (|error| + epsilon)^exponent; pass over those that can't be sampled any more.
 
     Args:
-        rings: The rings.
-        leaf: [N].
-        env: Out, [N], the environment of each.
-        row: Out, [N], its row number.
-        index: Out, [N], row E + env: a number that no other row ever has.
+        final: [E, R], and the others of the same names as in `Rings`.
+        age: [E, R].
+        base: [E].
+        head: [E].
+        ready: [E].
+        tree: Modified in place, unless an error is not finite.
+        index: [N], from `draw`. Of equal ones the last counts.
+        error: [N].
+        epsilon: Above 0.
+        exponent: From 0 to 1.
+        greatest: The greatest priority seen before.
+        leaf: Overwritten, [N].
+        priority: Overwritten, [N].
+
+    Returns:
+        The greatest priority seen; NaN if an error is not finite.
     """
-    num_envs, num_rows = rings.action.shape
-    for n in range(leaf.size):
-        e = leaf[n] // num_rows
-        env[n] = e
-        row[n] = rings.head[e] - (rings.head[e] - leaf[n] + e * num_rows) % num_rows
-        index[n] = row[n] * num_envs + e
-
-
-@njit(makes_arrays=False)
-def find_leaves(rings: Rings, index: _Ints, leaf: _Ints) -> None:
-    """Find the leaves of rows.
-
-    Args:
-        rings: The rings.
-        index: [N], from `locate`.
-        leaf: Out, [N], of each its leaf, or -1 where the row can't be sampled any more.
-    """
-    num_envs, num_rows = rings.action.shape
-    for n in range(index.size):
-        e = index[n] % num_envs
-        row = index[n] // num_envs
-        leaf[n] = -1
-        if oldest(rings, e) <= row < rings.ready[e] and can_sample(rings, e, row):
-            leaf[n] = e * num_rows + row % num_rows
-
-
-@njit(makes_arrays=False)
-def weigh(tree: _Floats, leaf: _Ints, beta: float, weight: _Singles) -> None:
-    """Compute importance weights: (M P(n))^-beta over their greatest in the batch (section 3.4).
-
-    The number M of transitions and the sum of priorities are the same for all, so that only the ratio to the smallest
-    priority is left.
-
-    Args:
-        tree: The tree.
-        leaf: [N], their priorities are above 0.
-        beta: The exponent.
-        weight: Out, [N].
-    """
-    num_leaves = tree.size // 2
-    smallest = np.inf
-    for n in range(leaf.size):
-        smallest = min(smallest, tree[num_leaves + leaf[n]])
-    for n in range(leaf.size):
-        weight[n] = (smallest / tree[num_leaves + leaf[n]]) ** beta
-
-
-@njit(makes_arrays=False)
-def rank(error: _Floats, epsilon: float, exponent: float, priority: _Floats) -> bool:
-    """Compute priorities (|error| + epsilon)^exponent [N]; return False if an error is not finite."""
+    num_envs, num_rows = final.shape
     for n in range(error.size):
         if not np.isfinite(error[n]):
-            return False
-        priority[n] = (abs(error[n]) + epsilon) ** exponent
-    return True
+            return np.nan
+    for n in range(index.size):
+        priority[n] = min((abs(error[n]) + epsilon) ** exponent, _MOST)
+        e = index[n] % num_envs
+        row = index[n] // num_envs
+        slot = row % num_rows
+        low = max(base[e], head[e] - num_rows + 1)
+        leaf[n] = -1
+        if low <= row < ready[e] and not final[e, slot] and row - age[e, slot] >= low:
+            leaf[n] = e * num_rows + slot
+            greatest = max(greatest, priority[n])
+    set_leaves(tree, leaf, priority)
+    return greatest

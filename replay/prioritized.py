@@ -6,6 +6,7 @@ Schaul, Quan, Antonoglou, Silver, "Prioritized Experience Replay" (ICLR 2016, ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,6 @@ from tengen.types import Array, Decision, Ints, PrioritizedSample, State, TimeSt
 
 if TYPE_CHECKING:
     from tengen.types import EnvSpec
-
-_MOST = 1e100  # of a priority: a sum of them stays finite
 
 
 class PrioritizedReplay:
@@ -148,7 +147,8 @@ class PrioritizedReplay:
     def sample(self, batch_size: int) -> PrioritizedSample:
         """Draw transitions in proportion to their priorities, with replacement.
 
-        The arrays are written over by the next call with the same batch size.
+        The arrays are written over by the next call with the same batch size. Observations and next observations may
+        share memory: see `FrameStore.allocate`.
 
         Raises:
             ValueError: There is nothing to sample yet.
@@ -162,9 +162,10 @@ class PrioritizedReplay:
         if batch_size != len(self._leaf):
             self._resize(batch_size)
         sample = self._sample
-        _kernels.draw_leaves(self._tree, self._rng, self._leaf, self._mass)
-        _kernels.locate(self._store.rings, self._leaf, self._env, self._row, sample.indices)
-        _kernels.weigh(self._tree, self._leaf, beta, sample.weights)
+        rings = self._store.rings
+        self._rng.random(out=self._mass)
+        out = self._leaf, self._env, self._row, sample.indices, sample.weights
+        _kernels.draw(self._tree, rings.head, self._store.num_rows, beta, self._mass, *out)
         self._store.gather(self._env, self._row, self._batch)
         return sample
 
@@ -183,14 +184,15 @@ class PrioritizedReplay:
         indices = np.ascontiguousarray(indices, np.int64)
         errors = np.ascontiguousarray(errors, np.float64)
         assert indices.shape == errors.shape == (indices.size,), "`indices` and `errors` must be [N]"
-        leaf, priority = np.empty(indices.size, np.int64), np.empty(indices.size)
-        if not _kernels.rank(errors, self._epsilon, self._exponent, priority):
+        scratch = np.empty(indices.size, np.int64), np.empty(indices.size)
+        rings = self._store.rings
+        rows = rings.final, rings.age, rings.base, rings.head, rings.ready
+        settings = self._epsilon, self._exponent, self._greatest
+        greatest = _kernels.update(*rows, self._tree, indices, errors, *settings, *scratch)
+        if math.isnan(greatest):
             wrong = errors[~np.isfinite(errors)][0]
             raise UserError(f"an error of {wrong} gives no priority: learning has diverged, lower its step size")
-        np.minimum(priority, _MOST, out=priority)
-        _kernels.find_leaves(self._store.rings, indices, leaf)
-        _kernels.set_leaves(self._tree, leaf, priority)
-        self._greatest = float(priority.max(where=leaf >= 0, initial=self._greatest))
+        self._greatest = float(greatest)
 
     def _follow(self) -> None:
         _kernels.follow(self._store.rings, self._num_stack, self._tree, self._low, self._ready, self._greatest)

@@ -12,7 +12,7 @@ import numpy as np
 
 from tengen.contracts import RowLog
 from tengen.errors import UserError
-from tengen.replay import _kernels
+from tengen.replay import _gather_kernels, _kernels
 from tengen.replay._kernels import Rings
 from tengen.types import Array, Bools, Decision, EnvSpec, Ints, State, TimeStep, Transition
 
@@ -24,9 +24,10 @@ class Batch(NamedTuple):
     """What transitions are gathered into."""
 
     transition: Transition
-    observation: Array  # [N, K, W], the same memory as words
-    next_observation: Array  # [N, K, W]
+    observation: Array  # the same memory as bytes
+    next_observation: Array  # the same memory as bytes
     next_legal: Bools  # [N, A], A = 0 where all actions are legal
+    after: Ints  # [N], the rows that follow
 
 
 class FrameStore:
@@ -71,13 +72,15 @@ class FrameStore:
         if self._frame_dtype.hasobject:
             raise UserError(f"frames of dtype {self._frame_dtype} can't be stored: use an observation of plain numbers")
         self._frame_stack = frame_stack
+        self._num_stack = max(frame_stack, 1)
+        self._shared = frame_stack > 1 and n_step == 1
         self._has_legal = num_actions is not None
         self._row_fields = (*_ROW_FIELDS, "legal") if self._has_legal else _ROW_FIELDS
         self._n_step = n_step
         self._gamma = gamma
 
         num_bytes = self._frame_dtype.itemsize * int(np.prod(self._frame_shape, dtype=np.int64))
-        size = 8 if num_bytes % 8 == 0 else 1  # two kinds only: kernels are compiled for each
+        size = next(size for size in (8, 4, 1) if num_bytes % size == 0)  # no more: kernels are compiled for each
         self._word = np.dtype(f"u{size}")
         ring = (num_envs, self.num_rows)
         # Zeroed memory is only mapped when it is first written, so that an unfilled ring costs nothing.
@@ -97,11 +100,18 @@ class FrameStore:
         self._typed = self._rings._replace(
             frame=self._rings.frame.view(self._frame_dtype).reshape(*ring, *self._frame_shape)
         )
+        rings = self._rings
+        self._counts = rings.final, rings.age, rings.base, rings.head, rings.ready
+        numbers = rings.action, rings.reward, rings.discount, rings.age, rings.final, rings.legal
+        self._held = _bytes(rings.frame), *numbers
+        self._count: int | None = None  # of transitions that can be gathered, where it is known
         self._timeline = object()  # another one as soon as rows change by more than appending
 
     def __len__(self) -> int:
         """The exact number of transitions that can be gathered."""
-        return int(_kernels.count(self._rings, max(self._frame_stack, 1)))
+        if self._count is None:
+            self._count = int(_kernels.count(self._rings, self._num_stack))
+        return self._count
 
     @property
     def rings(self) -> Rings:
@@ -133,6 +143,7 @@ class FrameStore:
         problem, e = _kernels.check_step(self._rings, observation, step.first, next_observation)
         if problem != _kernels.FINE:
             raise UserError(f"environment {e}: {_PROBLEMS[problem]}")
+        self._count = None
         _kernels.write_step(
             self._rings,
             self._n_step,
@@ -148,30 +159,57 @@ class FrameStore:
         )
 
     def allocate(self, batch_size: int) -> Batch:
-        """Return a batch of N transitions to gather into."""
-        stack = (self._frame_stack,) if self._frame_stack else ()
-        shape = (batch_size, *stack, *self._frame_shape)
+        """Return a batch of N transitions to gather into.
+
+        Where stacks are one step apart, `observation` and `next_observation` are views of the same N stacks of K + 1
+        frames, which takes a third less to write.
+        """
+        if self._shared:
+            frames = np.zeros((batch_size, self._frame_stack + 1, *self._frame_shape), self._frame_dtype)
+            both = frames[:, :-1], frames[:, 1:]
+            flat = _bytes(frames), _bytes(frames[:0])
+        else:
+            stack = (self._frame_stack,) if self._frame_stack else ()
+            shape = (batch_size, *stack, *self._frame_shape)
+            both = np.zeros(shape, self._frame_dtype), np.zeros(shape, self._frame_dtype)
+            flat = _bytes(both[0]), _bytes(both[1])
         legal = np.zeros((batch_size, self._rings.legal.shape[2]), np.bool_)
         transition = Transition(
-            observation=np.zeros(shape, self._frame_dtype),
+            observation=both[0],
             action=np.zeros(batch_size, np.int64),
             reward=np.zeros(batch_size, np.float32),
             bootstrap=np.zeros(batch_size, np.float32),
-            next_observation=np.zeros(shape, self._frame_dtype),
+            next_observation=both[1],
             next_legal=legal if self._has_legal else None,
         )
-        words = self._words(transition.observation), self._words(transition.next_observation)
-        return Batch(transition, *words, legal)
+        return Batch(transition, *flat, legal, np.zeros(batch_size, np.int64))
 
     def draw(self, rng: np.random.Generator, env: Ints, row: Ints) -> None:
-        """Write uniform draws, with replacement, of what can be gathered to `env` [N] and `row` [N]."""
-        _kernels.draw(self._rings, rng, env, row)
+        """Write uniform draws, with replacement, of what can be gathered to `env` [N] and `row` [N]. There is some."""
+        final, age, base, head, ready = self._counts
+        num_drawn = 0
+        while num_drawn < row.size:
+            uniform = rng.random(row.size - num_drawn)
+            num_drawn = _kernels.draw(final, age, base, head, ready, uniform, num_drawn, env, row)
 
     def gather(self, env: Ints, row: Ints, out: Batch) -> None:
         """Write the transitions of environments [N] that begin with rows [N] to a batch from `allocate`."""
-        _, action, reward, bootstrap, _, _ = out.transition
-        arrays = out.observation, action, reward, bootstrap, out.next_observation, out.next_legal
-        _kernels.gather(self._rings, self._n_step, self._gamma, env, row, *arrays)
+        _gather_kernels.gather(
+            *self._held,
+            self._num_stack,
+            self._n_step,
+            self._gamma,
+            env,
+            row,
+            out.after,
+            self._shared,
+            out.observation,
+            out.transition.action,
+            out.transition.reward,
+            out.transition.bootstrap,
+            out.next_observation,
+            out.next_legal,
+        )
 
     def _words(self, observation: Array) -> Array:
         """View observations [N, (K,) ...] as words [N, K, W]."""
@@ -182,7 +220,7 @@ class FrameStore:
                 f"got {observation.dtype} {observation.shape[1:]}: the environment's observation space is wrong"
             )
         size = int(np.prod(self._frame_shape, dtype=np.int64))
-        flat = np.ascontiguousarray(observation).reshape(len(observation), max(self._frame_stack, 1), size)
+        flat = np.ascontiguousarray(observation).reshape(len(observation), self._num_stack, size)
         return np.require(flat.view(self._word), requirements=["C", "A"])
 
     def _legal(self, step: TimeStep) -> Bools:
@@ -224,6 +262,7 @@ class FrameStore:
         if len(logs) != self.num_envs or head.shape != (self.num_envs,):
             raise UserError(f"the replay's contents are of {len(logs)} environments, expected {self.num_envs}")
         self._timeline = object()
+        self._count = None
         rings = self._typed
         for e, log in enumerate(logs):
             if log.start == log.stop:
@@ -316,6 +355,10 @@ class RingLog:
             ring = getattr(self._rings, name)[self._env]
             rows[name] = ring[low:high] if high <= num_rows else np.concatenate([ring[low:], ring[: high - num_rows]])
         return rows
+
+
+def _bytes(array: Array) -> Array:
+    return array.reshape(-1).view(np.uint8)
 
 
 _PROBLEMS = {

@@ -97,7 +97,8 @@ class UniformReplay:
     def sample(self, batch_size: int) -> Transition:
         """Draw transitions uniformly with replacement.
 
-        The arrays are written over by the next call with the same batch size.
+        The arrays are written over by the next call with the same batch size. Observations and next observations may
+        share memory: see `FrameStore.allocate`.
 
         Raises:
             ValueError: There is nothing to sample yet.

@@ -173,6 +173,7 @@ def test_a_kernel_module_imports_only_numpy_and_the_jit(module: str) -> None:
         )
     }
     allowed = {"__future__", "math", "numpy", "numpy.typing", "typing", "tengen._jit", "tengen.tables", "tengen.types"}
+    allowed |= {"tengen.replay._memory"}  # what numba has no words for
     assert {name for name in imported - allowed if not name.endswith("kernels")} == set()
 
 

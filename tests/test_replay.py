@@ -14,10 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay_twin import EVENTS, NUM_ACTIONS, Kind, Single, StoredLog, Twin, experience, invent, stored, written
 
+from tengen._jit import njit
 from tengen.contracts import Replay, RowLog
 from tengen.errors import UserError
 from tengen.replay import UniformReplay, _kernels
+from tengen.replay._memory import copy_bytes, prefetch
 from tengen.types import Decision, EnvSpec, TimeStep, Transition
+
+
+@njit(makes_arrays=False)
+def copy_and_prefetch(target: Any, i: int, source: Any, j: int, count: int) -> None:
+    prefetch(source, j)
+    copy_bytes(target, i, source, j, count)
 
 
 def what_can_be_sampled(replay: UniformReplay) -> Iterator[tuple[int, int]]:
@@ -231,6 +239,26 @@ def test_the_arrays_of_a_sample_are_used_again() -> None:
     first = replay.sample(4)
     assert replay.sample(4).observation is first.observation
     assert replay.sample(5).observation.shape == (5, 3, 2, 4)
+
+
+def test_stacks_a_step_apart_are_kept_together_and_others_apart() -> None:
+    for kind, together in ((Kind(), True), (Kind(n_step=2), False), (Kind(frame_stack=0), False)):
+        replay = kind.replay()
+        play(replay, kind, ["goes on"] * 6)
+        batch = replay.sample(4)
+        assert np.shares_memory(batch.observation, batch.next_observation) is together
+        assert together or (batch.observation.flags.c_contiguous and batch.next_observation.flags.c_contiguous)
+
+
+def test_kernels_copy_bytes_as_slices_do() -> None:
+    rng = np.random.default_rng(0)
+    source = rng.integers(256, size=300, dtype=np.uint8)
+    for count in (0, 1, 7, 64, 200):
+        target = np.zeros(300, np.uint8)
+        expected = target.copy()
+        expected[11 : 11 + count] = source[5 : 5 + count]
+        copy_and_prefetch(target, 11, source, 5, count)
+        np.testing.assert_array_equal(target, expected)
 
 
 def test_what_was_added_is_not_written_to_and_may_be_changed_afterwards() -> None:

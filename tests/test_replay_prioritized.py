@@ -318,16 +318,18 @@ def test_a_state_whose_priorities_do_not_fit_its_rows_is_refused(priority: float
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 20), st.integers(0, 2**32))
-def test_leaves_are_drawn_as_from_a_list_of_sums(leaves: list[int], batch_size: int, seed: int) -> None:
+def test_rows_are_drawn_as_from_a_list_of_sums(leaves: list[int], batch_size: int, seed: int) -> None:
     if not sum(leaves):
         leaves[-1] = 1
     tree = np.zeros(2 << (len(leaves) - 1).bit_length())
     tree[len(tree) // 2 :][: len(leaves)] = leaves
     _sum_tree_kernels.rebuild(tree)
-    leaf = np.zeros(batch_size, np.int64)
-    _sum_tree_kernels.draw_leaves(tree, np.random.default_rng(seed), leaf, np.zeros(batch_size))
-    points = (np.arange(batch_size) + np.random.default_rng(seed).random(batch_size)) / batch_size * sum(leaves)
-    np.testing.assert_array_equal(leaf, np.searchsorted(np.cumsum(leaves), points, side="right"))
+    mass, weights = np.random.default_rng(seed).random(batch_size), np.zeros(batch_size, np.float32)
+    leaf, env, row, index = np.zeros((4, batch_size), np.int64)
+    points = (np.arange(batch_size) + mass) / batch_size * sum(leaves)
+    head = np.array([len(leaves) - 1])
+    _sum_tree_kernels.draw(tree, head, len(leaves), 0.5, mass, leaf, env, row, index, weights)
+    np.testing.assert_array_equal(row, np.searchsorted(np.cumsum(leaves), points, side="right"))
 
 
 def test_a_mass_as_great_as_the_sum_lies_in_the_last_leaf_that_has_any() -> None:
