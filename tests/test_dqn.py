@@ -19,7 +19,14 @@ from tengen.types import Decision, EnvSpec, TimeStep, Transition
 
 
 def build(spec: EnvSpec = SPEC, seed: int = 0, **fields: object) -> DQN:
-    settings = {"hidden": (8,), "learn_start": 0, "learn_period": 1, "replay_capacity": 100, **fields}
+    settings = {
+        "hidden": (8,),
+        "backend": "torch",
+        "learn_start": 0,
+        "learn_period": 1,
+        "replay_capacity": 100,
+        **fields,
+    }
     return DQNConfig(**settings).build(spec, np.random.default_rng(seed), "cpu")  # type: ignore[arg-type]
 
 
@@ -298,3 +305,10 @@ def test_a_compiled_loss_is_the_same_loss(fields: dict[str, Any]) -> None:
         agent = build(compile=compiled, gradient_clip=None, **fields)
         losses.append([float(agent.learner.update(random_batch(seed), 0).metrics["losses/loss"]) for seed in range(10)])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+def test_the_kernels_learn_where_they_can_and_say_so() -> None:
+    assert build(backend="auto").note == "learning by compiled kernels"
+    assert build(backend="auto", dueling=True).note is None
+    with pytest.raises(UserError, match=r"agent\.backend compiled can't be had here: it does not know agent\.noisy"):
+        build(backend="compiled", noisy=True)

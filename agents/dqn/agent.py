@@ -60,6 +60,11 @@ class DQN:
         self.rng = rng
         self.num_steps = 0  # environment steps seen
 
+    @property
+    def note(self) -> str | None:
+        """What else there is to say of it when training starts."""
+        return self.learner.note
+
     def act(self, step: TimeStep) -> Decision:
         """Return the greedy actions, each replaced by a random legal one with probability epsilon."""
         num_envs = len(step.reward)

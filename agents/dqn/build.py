@@ -9,9 +9,10 @@ import torch
 from torch import nn, optim
 
 from tengen.agents.dqn.agent import DQN
+from tengen.agents.dqn.compiled import compiled_learner, why_not_compiled
 from tengen.agents.dqn.config import DQNConfig
 from tengen.agents.dqn.heads import Categorical, ExpectedValue, Head, Quantiles
-from tengen.agents.dqn.learner import TorchLearner
+from tengen.agents.dqn.learner import Learner, TorchLearner
 from tengen.agents.dqn.losses import LOSSES
 from tengen.agents.dqn.pace import AtOnce, Overlapped
 from tengen.agents.dqn.practice import Practice, PrioritizedPractice, UniformPractice
@@ -49,7 +50,7 @@ def build(config: DQNConfig, spec: EnvSpec, rng: np.random.Generator, device: st
     replay, practice = _memory(config, spec, replay_rng)
     return DQN(
         spec,
-        _torch_learner(config, spec, network_rng, noise_rng, torch.device(device)),
+        _learner(config, spec, network_rng, noise_rng, torch.device(device)),
         replay,
         practice,
         Overlapped() if config.overlap else AtOnce(),
@@ -60,6 +61,27 @@ def build(config: DQNConfig, spec: EnvSpec, rng: np.random.Generator, device: st
         reward_clip=config.reward_clip,
         rng=agent_rng,
     )
+
+
+def _learner(
+    config: DQNConfig,
+    spec: EnvSpec,
+    network_rng: np.random.Generator,
+    noise_rng: np.random.Generator,
+    device: torch.device,
+) -> Learner:
+    """Return the learner of the backend that was asked for, or of the faster one.
+
+    Raises:
+        UserError: The compiled one was asked for and can't take these settings.
+    """
+    learner = _torch_learner(config, spec, network_rng, noise_rng, device)
+    reason = why_not_compiled(config, spec, device.type)
+    if config.backend == "compiled" and reason is not None:
+        raise UserError(f"agent.backend compiled can't be had here: {reason}; leave it out, or change that")
+    if config.backend == "torch" or reason is not None:
+        return learner
+    return compiled_learner(config, spec, learner.state_dict(), learning_rate(config))
 
 
 def _torch_learner(

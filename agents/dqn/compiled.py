@@ -194,6 +194,11 @@ class CompiledLearner:
         self._acting, self._learning = _Room(1, self._sizes), _Room(1, self._sizes)
         self.load_state_dict(initial)
 
+    @property
+    def note(self) -> str | None:
+        """That it is this one."""
+        return "learning by compiled kernels"
+
     def _zeros(self) -> _Singles:
         return np.zeros(sum(int(np.prod(shape)) for shape in self._shapes.values()), np.float32)
 

@@ -113,7 +113,7 @@ class DQNConfig:
     compile: bool = False
     """Compile the loss by torch.compile (on a GPU with CUDA graphs); takes a minute at the start."""
     backend: Literal["auto", "torch", "compiled"] = "auto"
-    """What learns: torch, or compiled kernels for small fully connected networks on the CPU; auto: these where they can."""
+    """torch, or compiled kernels for small fully connected networks on the CPU; auto: the kernels where they can."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Arithmetic of forward and backward passes; auto takes bfloat16 where the run starts on a processor with it."""
 

@@ -32,6 +32,11 @@ class Learner(Protocol):
 
     num_updates: int
 
+    @property
+    def note(self) -> str | None:
+        """What a user may like to know of how it computes, if anything."""
+        ...
+
     def greedy_actions(self, observation: Array, legal: Bools | None) -> Ints:
         """Return the legal action of the greatest value, without noise, [B]."""
         ...
@@ -133,6 +138,11 @@ class TorchLearner:
         if compile:
             mode = "reduce-overhead" if device.type == "cuda" else "default"  # the former captures CUDA graphs
             self._losses = torch.compile(self._losses, mode=mode)  # type: ignore[method-assign]  # the same function
+
+    @property
+    def note(self) -> str | None:
+        """That it computes in bfloat16, if it does."""
+        return "computing in bfloat16" if self.autocast else None
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()

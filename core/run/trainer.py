@@ -63,6 +63,8 @@ def train(config: RunConfig, folder: Path, *, command: Sequence[str] = ()) -> Ru
         preset = f" with the preset {config.preset} (--preset none leaves it out)" if config.preset else ""
         loop = " by the compiled loop" if config.driver == "compiled" else ""
         loop += f", {config.num_runs} runs at once" if config.num_runs > 1 else ""
+        note = getattr(repetitions.members[0].agent, "note", None)  # e.g. that it learns by compiled kernels
+        loop += f", {note}" if note else ""
         session.progress.message(f"training {config.agent} on {config.env.id}{loop}{preset}, run folder {folder}")
         return session.go()
 
