@@ -52,7 +52,7 @@ def oldest(rings: Rings, e: int) -> int:
 def can_sample(rings: Rings, e: int, row: int) -> bool:
     """Return whether a row that is held and ready has an action, and all frames of its stack are held."""
     slot = row % rings.action.shape[1]
-    return not rings.final[e, slot] and row - rings.age[e, slot] >= oldest(rings, e)
+    return not rings.final[e, slot] and row - int(rings.age[e, slot]) >= oldest(rings, e)
 
 
 @njit

@@ -278,6 +278,15 @@ def test_what_was_added_is_not_written_to_and_may_be_changed_afterwards() -> Non
     assert 77 not in replay.sample(50).observation
 
 
+def test_a_ring_of_more_rows_than_a_byte_counts_wraps_around() -> None:
+    kind = Kind(num_envs=1, num_rows=300)  # frame numbers and ages are numbers of different sizes
+    replay, twin = kind.replay(), kind.twin()
+    for added in invent(kind, [["goes on"]] * 700):
+        replay.add(*added)
+        twin.add(*added)
+    assert_samples_are_the_twins(replay, twin)
+
+
 def test_a_stack_whose_start_is_padded_with_the_first_frame_is_refused() -> None:
     kind = Kind(num_envs=1)
     step, decision, next_step = next(invent(kind, [["goes on"]]))
