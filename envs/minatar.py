@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 from functools import cache
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, distribution
 from types import ModuleType
 from typing import Any
 
@@ -137,11 +137,11 @@ def _register() -> None:
 @cache
 def _module(game: str) -> ModuleType:
     """Import a game's module by its place: the package's `__init__` would import matplotlib and seaborn."""
-    package = importlib.util.find_spec("minatar")
-    if package is None or package.origin is None:
-        raise gym.error.DependencyNotInstalled("`pip install tengen[minatar]` installs it")
-    place = Path(package.origin).parent / "environments" / f"{game}.py"
-    spec = importlib.util.spec_from_file_location(f"{__name__}.{game}", place)
+    try:
+        place = distribution("MinAtar").locate_file(f"minatar/environments/{game}.py")
+    except PackageNotFoundError as error:
+        raise gym.error.DependencyNotInstalled("`pip install tengen[minatar]` installs it") from error
+    spec = importlib.util.spec_from_file_location(f"{__name__}.{game}", str(place))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
+import csv
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
+import minatar_games
 import numpy as np
 import pytest
 import torch
@@ -140,10 +144,21 @@ def test_a_protocol_is_refused() -> None:
 def test_a_missing_package_is_named_with_the_extra_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     from tengen.envs import minatar
 
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
     minatar._module.cache_clear()
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(minatar, "distribution", missing)
     with pytest.raises(UserError, match=r"MinAtar/Breakout-v1 needs a package .*`pip install tengen\[minatar\]`"):
         make()
+
+
+def test_a_module_of_the_packages_name_does_not_hide_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tengen.envs import minatar
+
+    minatar._module.cache_clear()
+    monkeypatch.setitem(sys.modules, "minatar", ModuleType("minatar"))
+    assert make().spec.num_actions == 3
 
 
 def test_the_packages_own_registration_does_not_get_in_the_way() -> None:
@@ -199,3 +214,47 @@ def test_planes_stay_what_they_are() -> None:
 def test_pictures_too_small_for_a_convolution_are_refused() -> None:
     with pytest.raises(UserError, match="10x2 are too small"):
         small_cnn((4, 10, 2))
+
+
+# --- The benchmark ---
+
+
+@pytest.mark.slow
+def test_the_benchmark_trains_evaluates_and_goes_on_with_what_is_unfinished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--games", "Breakout", "--seeds", "0", "--episodes", "4", "--random-episodes", "20"]
+    common += ["--runs", str(tmp_path), "--out", str(tmp_path / "out")]
+    minatar_games.main(["random", *common, "--steps", "300"])
+    minatar_games.main(["random", *common, "--steps", "600"])
+    assert "random Breakout 0: " in capsys.readouterr().out
+    with (tmp_path / "out.csv").open(encoding="utf-8") as file:
+        baseline, run = csv.DictReader(file)
+    assert (baseline["agent"], baseline["episodes"], baseline["steps"]) == ("random", "20", "0")
+    assert (run["steps"], run["episodes"], run["game"]) == ("600", "4", "Breakout")
+    assert run["command"].startswith("tengen train random --env MinAtar/Breakout-v1 --steps 600 --seed 0")
+    evaluated = (tmp_path / "random" / "Breakout" / "0" / "evaluation.json").stat().st_mtime_ns
+    minatar_games.main(["random", *common, "--steps", "600"])
+    assert (tmp_path / "random" / "Breakout" / "0" / "evaluation.json").stat().st_mtime_ns == evaluated
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def run_of(mean: float, ci95: float, seed: int = 0, agent: str = "pqn") -> minatar_games.Row:
+    return minatar_games.Row(agent, "Breakout", seed, 1000, 100, mean, ci95, 0.0, 9.0, 50.0, 1.0, "")
+
+
+def test_a_star_means_that_each_seeds_interval_is_above_random_play() -> None:
+    baseline = run_of(0.5, 0.1, agent="random")
+    above, below = [run_of(2.0, 0.5), run_of(1.0, 0.3, 1)], [run_of(2.0, 0.5), run_of(1.0, 0.5, 1)]
+    assert "1.50 +- 6.35 (2)*" in minatar_games.table(above, [baseline])  # 12.706 * 0.7071 / sqrt(2)
+    assert "1.50 +- 6.35 (2) " in minatar_games.table(below, [baseline])
+    assert "0.50 +- 0.10" in minatar_games.table(below, [baseline])
+
+
+def test_curves_go_as_far_as_every_seed_has_come() -> None:
+    def point(seed: int, step: int) -> dict[str, int | float]:
+        return {"seed": seed, "step": step, "return_mean": seed + step / 100}
+
+    steps, returns = minatar_games.over_seeds([point(0, 10), point(0, 20), point(1, 10)])
+    assert steps.tolist() == [10]
+    assert returns.tolist() == [[0.1], [1.1]]

@@ -13,8 +13,8 @@ from tengen.presets import presets
 from tengen.tracking import read_metrics
 
 PRESETS = sorted(presets())
-ATARI = ["--env", "ALE/Breakout-v5", "--num-envs", "2"]
-ATARI_SIZES = ["--agent.learn-start", "100", "--agent.replay-capacity", "2000"]
+FAMILIES = {"ALE/*": ["ALE/Breakout-v5", "--num-envs", "2"], "MinAtar/*": ["MinAtar/Breakout-v1"]}
+SMALL_REPLAY = ["--agent.learn-start", "100", "--agent.replay-capacity", "2000"]
 
 
 @pytest.mark.slow
@@ -23,11 +23,10 @@ def test_a_preset_trains_and_is_evaluated(name: str, tmp_path: Path, capsys: pyt
     preset = presets()[name]
     if preset.env == "LunarLander-v3":
         pytest.importorskip("Box2D", reason="LunarLander-v3 needs Box2D: pip install tengen[box2d]")
-    atari = preset.env == "ALE/*"
-    steps = 200 if atari else 1_500
-    env_id = preset.env.replace("MinAtar/*", "MinAtar/Breakout-v1").replace("*", "")
-    sizes = [] if preset.agent == "pqn" else ATARI_SIZES
-    arguments = [*ATARI, *sizes] if atari else ["--env", env_id]
+    steps = 200 if preset.env == "ALE/*" else 1_500
+    arguments = ["--env", *FAMILIES.get(preset.env, [preset.env.replace("*", "")])]
+    if preset.env in FAMILIES and preset.agent != "pqn":
+        arguments += SMALL_REPLAY
     run = tmp_path / "run"
     arguments += ["--steps", str(steps), "--log-period", "50", "--device", "cpu", "--threads", "1"]
     assert main(["train", preset.agent, *arguments, "--run-dir", str(run)]) == 0
