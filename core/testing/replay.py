@@ -80,7 +80,7 @@ def check_replay(
         Violation: A rule is broken.
         ValueError: The replay is too large to be tried.
     """
-    for spec in _specs(frame_stack):
+    for spec in replay_specs(frame_stack):
         try:
             _check_kind(build, spec, _Target(gamma, n_step), uniform, seed)
         except Violation as violation:
@@ -88,7 +88,8 @@ def check_replay(
             raise
 
 
-def _specs(frame_stack: int) -> Iterator[EnvSpec]:
+def replay_specs(frame_stack: int) -> Iterator[EnvSpec]:
+    """Yield the kinds of experience that replays are tried with; `frame_stack` 0: no stacks."""
     vector = gym.spaces.Box(-np.inf, np.inf, (3,), np.float32)
     stack = gym.spaces.Box(0, 255, (frame_stack, 2, 4), np.uint8)
     actions = gym.spaces.Discrete(5)
@@ -104,7 +105,7 @@ class _Target(NamedTuple):
     n_step: int
 
 
-class _Given(NamedTuple):
+class Given(NamedTuple):
     """One call of `add`."""
 
     step: TimeStep
@@ -123,10 +124,10 @@ def _check_kind(build: BuildReplay, spec: EnvSpec, target: _Target, uniform: boo
     if not 0 < capacity <= 2000:
         raise ValueError(f"build a replay of some hundred rows for this check, not of {capacity}")
     num_adds = int(2.6 * capacity) // spec.num_envs
-    given = list(_invent(spec, num_adds, seed))
+    given = list(invent_experience(spec, num_adds, seed))
     twin = _Twin(spec, target)
     for i, one in enumerate(given):
-        replay.add(*_copy(one))
+        replay.add(*copy_given(one))
         twin.add(one)
         if len(replay) and (i % (num_adds // 40 + 1) == 0 or i == num_adds - 1):
             _check_samples(replay, twin, 8, f"after {i + 1} steps")
@@ -141,10 +142,10 @@ class _Twin:
     def __init__(self, spec: EnvSpec, target: _Target) -> None:
         self.spec = spec
         self.target = target
-        self.rows: list[list[_Given]] = [[] for _ in range(spec.num_envs)]
+        self.rows: list[list[Given]] = [[] for _ in range(spec.num_envs)]
         self.found: dict[bytes, tuple[int, int]] = {}  # an observation -> its row and number in the row
 
-    def add(self, given: _Given) -> None:
+    def add(self, given: Given) -> None:
         for row, steps in enumerate(self.rows):
             self.found[given.step.observation[row].tobytes()] = (row, len(steps))
             steps.append(given)
@@ -243,11 +244,11 @@ class _History:
     states: dict[int, State] = field(default_factory=dict)
 
 
-def _feed(replay: Replay[Transition], given: list[_Given], start: int = 0, keep: Container[int] = ()) -> _History:
+def _feed(replay: Replay[Transition], given: list[Given], start: int = 0, keep: Container[int] = ()) -> _History:
     """Add `given` from `start` on, with a sample after each; keep states after those numbers of steps."""
     history = _History()
     for i in range(start, len(given)):
-        one = _copy(given[i])
+        one = copy_given(given[i])
         replay.add(*one)
         changed = step_difference(given[i].step, one.step) or step_difference(given[i].next_step, one.next_step)
         if changed or not same_array(given[i].decision.actions, one.decision.actions):
@@ -262,7 +263,7 @@ def _feed(replay: Replay[Transition], given: list[_Given], start: int = 0, keep:
     return history
 
 
-def _check_histories(fresh: Callable[[], Replay[Transition]], given: list[_Given]) -> None:
+def _check_histories(fresh: Callable[[], Replay[Transition]], given: list[Given]) -> None:
     num_adds = len(given)
     replay = fresh()
     history = _feed(replay, given)
@@ -319,11 +320,12 @@ def _compare_states(state: State, expected: State, which: str) -> None:
         raise _violation("state-same", f"in a replay {which}, {difference}")
 
 
-def _copy(given: _Given) -> _Given:
-    return _Given(freeze_step(given.step), Decision(given.decision.actions.copy()), freeze_step(given.next_step))
+def copy_given(given: Given) -> Given:
+    """Return a copy that may be written to."""
+    return Given(freeze_step(given.step), Decision(given.decision.actions.copy()), freeze_step(given.next_step))
 
 
-def _invent(spec: EnvSpec, num_adds: int, seed: int) -> Iterator[_Given]:
+def invent_experience(spec: EnvSpec, num_adds: int, seed: int) -> Iterator[Given]:
     """Yield steps of made-up episodes in which every observation is unlike every other."""
     rng = np.random.default_rng([seed, 2])
     num_envs = spec.num_envs
@@ -339,7 +341,7 @@ def _invent(spec: EnvSpec, num_adds: int, seed: int) -> Iterator[_Given]:
             legal = legal | (last & (discount == 0))[:, None]
         reward = rng.integers(-8, 9, num_envs) / 4
         next_step = next_step._replace(reward=reward, discount=discount, last=last, legal=legal)
-        yield _Given(step, Decision(actions), next_step)
+        yield Given(step, Decision(actions), next_step)
         again = _observe(spec, next_step, last, number, rng)
         merged = [
             None if new is None or old is None else np.where(last.reshape(-1, *[1] * (new.ndim - 1)), new, old)
