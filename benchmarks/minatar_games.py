@@ -110,11 +110,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             failed = [text for text in pool.map(lambda job: make(job, settings.steps, settings.episodes), jobs) if text]
         for text in failed:
             print(text, file=sys.stderr)
-    rows = [row_of(job) for job in jobs if is_done(job, settings.steps, settings.episodes)]
+    finished = [job for job in jobs if is_done(job, settings.steps, settings.episodes)]
+    rows = [row_of(job) for job in finished]
     baselines = [random_play(game, settings.random_episodes) for game in settings.games]
     print(table(rows, baselines))
     if settings.out is not None and rows:
-        points = list(curves(jobs))
+        points = list(curves(finished))
         write_csv(settings.out.with_suffix(".csv"), (asdict(row) for row in [*baselines, *rows]))
         write_csv(settings.out.with_name(f"{settings.out.name}_curves.csv"), points)
         draw(settings.out.with_suffix(".png"), points, baselines)
@@ -249,8 +250,6 @@ def plus_minus(number: float, half_width: float) -> str:
 def curves(jobs: Iterable[Job]) -> Iterator[dict[str, Any]]:
     """Yield mean returns of training episodes in each fiftieth of a run."""
     for job in jobs:
-        if not (job.folder / "metrics.jsonl").exists():
-            continue
         steps = json.loads((job.folder / "config.json").read_text("utf-8"))["steps"]
         rows = read_metrics(job.folder / "metrics.jsonl")
         episodes = np.array([(r["global_step"], r["charts/episodic_return"]) for r in rows if EPISODE in r])
