@@ -27,7 +27,7 @@ _Words: TypeAlias = NDArray[Any]  # uint64, uint32 or uint8
 
 
 class Rings(NamedTuple):
-    """What is remembered, and how far each ring has come. All modified in place by `write_step`."""
+    """What is remembered, and how far each ring has come. All modified in place by `add_step`."""
 
     frame: _Words  # [E, R, W]
     action: _Ints  # [E, R]
@@ -42,20 +42,20 @@ class Rings(NamedTuple):
     live: _Ints  # [E], rows with an action that are held and ready, whether their stacks are held or not
 
 
-@njit
+@njit(makes_arrays=False)
 def oldest(rings: Rings, e: int) -> int:
     """Return the number of the oldest row of ring e that is held."""
     return int(max(rings.base[e], rings.head[e] - rings.action.shape[1] + 1))
 
 
-@njit
+@njit(makes_arrays=False)
 def can_sample(rings: Rings, e: int, row: int) -> bool:
     """Return whether a row that is held and ready has an action, and all frames of its stack are held."""
     slot = row % rings.action.shape[1]
     return not rings.final[e, slot] and row - int(rings.age[e, slot]) >= oldest(rings, e)
 
 
-@njit
+@njit(makes_arrays=False)
 def count(rings: Rings, num_stack: int) -> int:
     """Return how many transitions can be sampled."""
     total = 0
@@ -69,7 +69,7 @@ def count(rings: Rings, num_stack: int) -> int:
     return total
 
 
-@njit
+@njit(makes_arrays=False)
 def _push(rings: Rings, e: int, frame: _Words, age: int, legal: _Bools) -> None:
     """Open a new head row, over the oldest one if the ring is full."""
     row = rings.head[e] + 1
@@ -89,7 +89,7 @@ def _push(rings: Rings, e: int, frame: _Words, age: int, legal: _Bools) -> None:
         rings.legal[e, slot, a] = legal[a]
 
 
-@njit
+@njit(makes_arrays=False)
 def _advance_ready(rings: Rings, e: int, until: int) -> None:
     """Declare the windows of all rows before `until` complete."""
     for row in range(rings.ready[e], until):
@@ -98,7 +98,7 @@ def _advance_ready(rings: Rings, e: int, until: int) -> None:
     rings.ready[e] = max(rings.ready[e], until)
 
 
-@njit
+@njit(makes_arrays=False)
 def _close_row(rings: Rings, e: int, row: int, n_step: int) -> None:
     """Declare complete the windows that a row completes: those that end with it, or end before the row if `final`."""
     slot = row % rings.action.shape[1]
@@ -111,40 +111,48 @@ def _close_row(rings: Rings, e: int, row: int, n_step: int) -> None:
 FINE, NOT_PADDED, NOT_SHIFTED, NOT_CONTINUED, PAST_LAST = range(5)
 
 
-@njit
-def check_step(rings: Rings, observation: _Words, first: _Bools, next_observation: _Words) -> tuple[int, int]:
-    """Return (problem, environment): whether the observations are what the frame store takes them for.
+@njit(makes_arrays=False)
+def _differ(one: _Words, other: _Words) -> bool:
+    """Return whether two frames [W] differ; without an early end, so that many words are compared at once."""
+    different = False
+    for w in range(one.size):
+        different |= one[w] != other[w]
+    return bool(different)
 
-    Args:
-        rings: The rings.
-        observation: [E, K, W], newest frame last.
-        first: [E].
-        next_observation: [E, K, W].
-    """
-    num_stack, num_words = observation.shape[1:]
+
+@njit(makes_arrays=False)
+def _is_dark(frame: _Words) -> bool:
+    """Return whether a frame [W] is all zeros."""
+    lit = False
+    for w in range(frame.size):
+        lit |= frame[w] != 0
+    return not lit
+
+
+@njit(makes_arrays=False)
+def _check_step(rings: Rings, observation: _Words, first: _Bools, next_observation: _Words) -> tuple[int, int]:
+    """Return (problem, environment): whether the observations are what the frame store takes them for."""
+    num_stack = observation.shape[1]
     for e in range(first.size):
         is_open = rings.head[e] >= rings.base[e]
         slot = rings.head[e] % rings.action.shape[1]
         if first[e]:
             for k in range(num_stack - 1):
-                for w in range(num_words):
-                    if observation[e, k, w] != 0:
-                        return NOT_PADDED, e
+                if not _is_dark(observation[e, k]):
+                    return NOT_PADDED, e
         elif is_open:
             if rings.final[e, slot]:
                 return PAST_LAST, e
-            for w in range(num_words):
-                if observation[e, num_stack - 1, w] != rings.frame[e, slot, w]:
-                    return NOT_CONTINUED, e
+            if _differ(observation[e, num_stack - 1], rings.frame[e, slot]):
+                return NOT_CONTINUED, e
         for k in range(num_stack - 1):
-            for w in range(num_words):
-                if observation[e, k + 1, w] != next_observation[e, k, w]:
-                    return NOT_SHIFTED, e
+            if _differ(observation[e, k + 1], next_observation[e, k]):
+                return NOT_SHIFTED, e
     return FINE, -1
 
 
-@njit
-def write_step(
+@njit(makes_arrays=False)
+def _write_step(
     rings: Rings,
     n_step: int,
     observation: _Words,
@@ -157,21 +165,7 @@ def write_step(
     next_observation: _Words,
     next_legal: _Bools,
 ) -> None:
-    """Remember one step of every environment. Modifies `rings` in place.
-
-    Args:
-        rings: The rings.
-        n_step: The length of a window.
-        observation: [E, K, W], the stack acted upon, newest frame last; used where a game starts.
-        legal: [E, A].
-        first: [E].
-        action: [E].
-        reward: [E].
-        discount: [E].
-        last: [E].
-        next_observation: [E, K, W].
-        next_legal: [E, A].
-    """
+    """Remember one step of every environment. Modifies `rings` in place."""
     newest = observation.shape[1] - 1
     num_rows = rings.action.shape[1]
     for e in range(first.size):
@@ -199,7 +193,68 @@ def write_step(
             _advance_ready(rings, e, row + 1)
 
 
-@njit
+@njit(makes_arrays=False)
+def add_step(
+    frame: _Words,
+    ring_action: _Ints,
+    ring_reward: _Singles,
+    ring_discount: _Singles,
+    age: NDArray[np.uint8],
+    final: _Bools,
+    ring_legal: _Bools,
+    base: _Ints,
+    head: _Ints,
+    ready: _Ints,
+    live: _Ints,
+    n_step: int,
+    observation: _Words,
+    legal: _Bools,
+    first: _Bools,
+    action: _Ints,
+    reward: _Floats,
+    discount: _Floats,
+    last: _Bools,
+    next_observation: _Words,
+    next_legal: _Bools,
+) -> tuple[int, int]:
+    """Remember one step of every environment, if its observations are what the frame store takes them for.
+
+    Args:
+        frame: The fields of `Rings`, one by one, for which numba calls the kernel faster. Modified in place.
+        ring_action: See `frame`.
+        ring_reward: See `frame`.
+        ring_discount: See `frame`.
+        age: See `frame`.
+        final: See `frame`.
+        ring_legal: See `frame`.
+        base: See `frame`.
+        head: See `frame`.
+        ready: See `frame`.
+        live: See `frame`.
+        n_step: The length of a window.
+        observation: [E, K, W], the stack acted upon, newest frame last; used where a game starts.
+        legal: [E, A].
+        first: [E].
+        action: [E].
+        reward: [E].
+        discount: [E].
+        last: [E].
+        next_observation: [E, K, W].
+        next_legal: [E, A].
+
+    Returns:
+        A problem, and the environment that has it. With any but FINE nothing was remembered.
+    """
+    rings = Rings(frame, ring_action, ring_reward, ring_discount, age, final, ring_legal, base, head, ready, live)
+    problem, e = _check_step(rings, observation, first, next_observation)
+    if problem == FINE:
+        _write_step(
+            rings, n_step, observation, legal, first, action, reward, discount, last, next_observation, next_legal
+        )
+    return problem, e
+
+
+@njit(makes_arrays=False)
 def recount(rings: Rings, n_step: int) -> None:
     """Set `ready` and `live` from the rows. Modifies `rings` in place."""
     for e in range(rings.head.size):

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tengen._jit import njit
-from tengen.replay._kernels import Rings, can_sample, oldest
 
 _MOST = 1e100  # of a priority: sums of them stay finite
 
@@ -137,29 +136,46 @@ def draw(
 
 
 @njit(makes_arrays=False)
-def follow(rings: Rings, num_stack: int, tree: _Floats, low: _Ints, ready: _Ints, priority: float) -> None:
+def follow(
+    final: _Bools,
+    age: NDArray[np.uint8],
+    base: _Ints,
+    head: _Ints,
+    ready: _Ints,
+    num_stack: int,
+    tree: _Floats,
+    seen_low: _Ints,
+    seen_ready: _Ints,
+    priority: float,
+) -> None:
     """Set to 0 the leaves of rows that can't be sampled any more, and to `priority` those of rows that now can.
 
     Args:
-        rings: The rings.
+        final: [E, R], and the others of the same names as in `Rings`.
+        age: [E, R].
+        base: [E].
+        head: [E].
+        ready: [E].
         num_stack: K, frames of a stack.
         tree: Modified in place.
-        low: [E], the oldest row that was held when this was last called. Modified in place.
-        ready: [E], the same of `rings.ready`. Modified in place.
+        seen_low: [E], the oldest row that was held when this was last called. Modified in place.
+        seen_ready: [E], what `ready` was then. Modified in place.
         priority: Of a new transition.
     """
-    num_rows = rings.action.shape[1]
-    for e in range(rings.head.size):
-        now = oldest(rings, e)
+    num_envs, num_rows = final.shape
+    for e in range(num_envs):
+        low = max(base[e], head[e] - num_rows + 1)
         # Only the oldest K - 1 rows can miss frames of their stacks.
-        for row in range(low[e], min(now + num_stack - 1, ready[e])):
-            if row < now or not can_sample(rings, e, row):
-                set_leaf(tree, e * num_rows + row % num_rows, 0.0)
-        for row in range(max(ready[e], now), rings.ready[e]):
-            if can_sample(rings, e, row):
-                set_leaf(tree, e * num_rows + row % num_rows, priority)
-        low[e] = now
-        ready[e] = rings.ready[e]
+        for row in range(seen_low[e], min(low + num_stack - 1, seen_ready[e])):
+            slot = row % num_rows
+            if row < low or row - int(age[e, slot]) < low:
+                set_leaf(tree, e * num_rows + slot, 0.0)
+        for row in range(max(seen_ready[e], low), ready[e]):
+            slot = row % num_rows
+            if not final[e, slot] and row - int(age[e, slot]) >= low:
+                set_leaf(tree, e * num_rows + slot, priority)
+        seen_low[e] = low
+        seen_ready[e] = ready[e]
 
 
 @njit(makes_arrays=False)

@@ -185,17 +185,16 @@ class PrioritizedReplay:
         errors = np.ascontiguousarray(errors, np.float64)
         assert indices.shape == errors.shape == (indices.size,), "`indices` and `errors` must be [N]"
         scratch = np.empty(indices.size, np.int64), np.empty(indices.size)
-        rings = self._store.rings
-        rows = rings.final, rings.age, rings.base, rings.head, rings.ready
         settings = self._epsilon, self._exponent, self._greatest
-        greatest = _kernels.update(*rows, self._tree, indices, errors, *settings, *scratch)
+        greatest = _kernels.update(*self._store.counts, self._tree, indices, errors, *settings, *scratch)
         if math.isnan(greatest):
             wrong = errors[~np.isfinite(errors)][0]
             raise UserError(f"an error of {wrong} gives no priority: learning has diverged, lower its step size")
         self._greatest = float(greatest)
 
     def _follow(self) -> None:
-        _kernels.follow(self._store.rings, self._num_stack, self._tree, self._low, self._ready, self._greatest)
+        tree = self._tree, self._low, self._ready, self._greatest
+        _kernels.follow(*self._store.counts, self._num_stack, *tree)
 
     def _resize(self, batch_size: int) -> None:
         self._leaf = np.zeros(batch_size, np.int64)

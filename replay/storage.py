@@ -39,6 +39,8 @@ class FrameStore:
     Attributes:
         num_envs: E, the number of environments.
         num_rows: R, the rows of each environment's ring.
+        counts: What decides which rows can be sampled, for the kernels of samplers, to be read only: of `Rings` the
+            fields final, age, base, head and ready.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class FrameStore:
             raise UserError(f"frames of dtype {self._frame_dtype} can't be stored: use an observation of plain numbers")
         self._frame_stack = frame_stack
         self._num_stack = max(frame_stack, 1)
+        self._shape = (*((frame_stack,) if frame_stack else ()), *self._frame_shape)  # of an observation
         self._shared = frame_stack > 1 and n_step == 1
         self._has_legal = num_actions is not None
         self._row_fields = (*_ROW_FIELDS, "legal") if self._has_legal else _ROW_FIELDS
@@ -97,11 +100,12 @@ class FrameStore:
             ready=np.zeros(num_envs, np.int64),
             live=np.zeros(num_envs, np.int64),
         )
+        self._no_legal = np.empty((num_envs, 0), np.bool_)
         self._typed = self._rings._replace(
             frame=self._rings.frame.view(self._frame_dtype).reshape(*ring, *self._frame_shape)
         )
         rings = self._rings
-        self._counts = rings.final, rings.age, rings.base, rings.head, rings.ready
+        self.counts = rings.final, rings.age, rings.base, rings.head, rings.ready
         numbers = rings.action, rings.reward, rings.discount, rings.age, rings.final, rings.legal
         self._held = _bytes(rings.frame), *numbers
         self._count: int | None = None  # of transitions that can be gathered, where it is known
@@ -137,15 +141,13 @@ class FrameStore:
         """
         observation = self._words(step.observation)
         next_observation = self._words(next_step.observation)
-        of_each = (step.first, decision.actions, next_step.reward, next_step.discount, next_step.last)
-        assert all(array.shape == (self.num_envs,) for array in of_each), "arrays of a step must be [num_envs]"
+        shape = (self.num_envs,)
+        assert step.first.shape == decision.actions.shape == next_step.last.shape == shape, "must be [num_envs]"
+        assert next_step.reward.shape == next_step.discount.shape == shape, "must be [num_envs]"
         assert len(observation) == len(next_observation) == self.num_envs, "observations must be [num_envs, ...]"
-        problem, e = _kernels.check_step(self._rings, observation, step.first, next_observation)
-        if problem != _kernels.FINE:
-            raise UserError(f"environment {e}: {_PROBLEMS[problem]}")
         self._count = None
-        _kernels.write_step(
-            self._rings,
+        problem, e = _kernels.add_step(
+            *self._rings,
             self._n_step,
             observation,
             self._legal(step),
@@ -157,6 +159,8 @@ class FrameStore:
             next_observation,
             self._legal(next_step),
         )
+        if problem != _kernels.FINE:
+            raise UserError(f"environment {e}: {_PROBLEMS[problem]}")
 
     def allocate(self, batch_size: int) -> Batch:
         """Return a batch of N transitions to gather into.
@@ -169,8 +173,7 @@ class FrameStore:
             both = frames[:, :-1], frames[:, 1:]
             flat = _bytes(frames), _bytes(frames[:0])
         else:
-            stack = (self._frame_stack,) if self._frame_stack else ()
-            shape = (batch_size, *stack, *self._frame_shape)
+            shape = (batch_size, *self._shape)
             both = np.zeros(shape, self._frame_dtype), np.zeros(shape, self._frame_dtype)
             flat = _bytes(both[0]), _bytes(both[1])
         legal = np.zeros((batch_size, self._rings.legal.shape[2]), np.bool_)
@@ -186,7 +189,7 @@ class FrameStore:
 
     def draw(self, rng: np.random.Generator, env: Ints, row: Ints) -> None:
         """Write uniform draws, with replacement, of what can be gathered to `env` [N] and `row` [N]. There is some."""
-        final, age, base, head, ready = self._counts
+        final, age, base, head, ready = self.counts
         num_drawn = 0
         while num_drawn < row.size:
             uniform = rng.random(row.size - num_drawn)
@@ -213,19 +216,18 @@ class FrameStore:
 
     def _words(self, observation: Array) -> Array:
         """View observations [N, (K,) ...] as words [N, K, W]."""
-        stack = (self._frame_stack,) if self._frame_stack else ()
-        if observation.dtype != self._frame_dtype or observation.shape[1:] != (*stack, *self._frame_shape):
+        if observation.dtype != self._frame_dtype or observation.shape[1:] != self._shape:
             raise UserError(
-                f"the replay takes observations of {self._frame_dtype} {(*stack, *self._frame_shape)}, "
+                f"the replay takes observations of {self._frame_dtype} {self._shape}, "
                 f"got {observation.dtype} {observation.shape[1:]}: the environment's observation space is wrong"
             )
-        size = int(np.prod(self._frame_shape, dtype=np.int64))
-        flat = np.ascontiguousarray(observation).reshape(len(observation), self._num_stack, size)
-        return np.require(flat.view(self._word), requirements=["C", "A"])
+        flat = np.ascontiguousarray(observation).reshape(len(observation), self._num_stack, -1)
+        words = flat.view(self._word)
+        return words if words.flags.aligned else words.copy()
 
     def _legal(self, step: TimeStep) -> Bools:
         if not self._has_legal:
-            return np.empty((self.num_envs, 0), np.bool_)
+            return self._no_legal
         if step.legal is None:
             raise UserError("the replay was told to keep legal actions, but a step has none: `has_legal` is wrong")
         assert step.legal.shape == (self.num_envs, self._rings.legal.shape[2]), (
