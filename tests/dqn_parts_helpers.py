@@ -11,6 +11,7 @@ import torch
 from tengen.agents.dqn.agent import DQN
 from tengen.agents.dqn.config import DQNConfig
 from tengen.agents.dqn.learner import TorchLearner
+from tengen.perception.layers import output_layers
 from tengen.types import EnvSpec, Transition
 
 NUM_INPUTS, NUM_ACTIONS = 3, 4
@@ -33,6 +34,16 @@ def build_torch_learner(spec: EnvSpec = SPEC, seed: int = 0, **fields: Any) -> T
             for parameter in learner.target.network.parameters():
                 parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
     return learner
+
+
+def enlarge_outputs(learner: TorchLearner, factor: float) -> None:
+    """Multiply what both networks say by what they see: Pop-Art makes it very small at its first update."""
+    with torch.no_grad():
+        for network in (learner.network, learner.target.network):
+            for output in output_layers(network):
+                for name, parameter in output.layer.named_parameters():
+                    if "weight" in name:
+                        parameter.mul_(factor)
 
 
 def random_batch(num: int = 32, seed: int = 0, *, legal: bool = False) -> Transition:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dqn_parts_helpers import NUM_ACTIONS, SPEC, build_dqn, build_torch_learner, random_batch
+from dqn_parts_helpers import NUM_ACTIONS, SPEC, build_dqn, build_torch_learner, enlarge_outputs, random_batch
 
 from tengen.agents.dqn.agent import DQN
 from tengen.agents.dqn.config import DQNConfig
@@ -49,8 +49,11 @@ def test_pop_art_leaves_what_both_networks_say_in_returns(
         with torch.no_grad():
             return [learner.scale.to_returns(network(x)) for network in networks]
 
-    before = said()
     rng = np.random.default_rng(0)
+    learner.scale.update(particles(rng.normal(2, 3, (16, 5))))
+    enlarge_outputs(learner, 1e4)
+    before = said()
+    assert min(outputs.std().item() for outputs in before) > 0.1
     for mean, deviation in ((100.0, 20.0), (-3.0, 0.1), (0.0, 50.0), (5.0, 5.0)):
         learner.scale.update(particles(rng.normal(mean, deviation, (16, 5))))
         for now, then in zip(said(), before, strict=True):
@@ -59,6 +62,8 @@ def test_pop_art_leaves_what_both_networks_say_in_returns(
 
 def test_pop_art_leaves_the_order_of_actions_and_their_values() -> None:
     learner = build_torch_learner(pop_art=True, pop_art_rate=0.5)
+    learner.scale.update(particles(np.array([[-1.0], [3.0]])))
+    enlarge_outputs(learner, 1e4)
     x = random_batch().observation
     values, actions = learner.action_values(x), learner.greedy_actions(x, None)
     learner.scale.update(particles(np.array([[1_000.0], [-300.0]])))
@@ -69,12 +74,14 @@ def test_pop_art_leaves_the_order_of_actions_and_their_values() -> None:
 def test_pop_arts_moments_are_running_means_of_the_targets() -> None:
     scale = PopArt([], 0.1, CPU)
     rng = np.random.default_rng(0)
-    mean, square = 0.0, 1.0
+    mean, square = 0.0, 0.0
     for _ in range(50):
         position, weight = rng.normal(7, 3, (8, 5)), rng.dirichlet(np.ones(5), 8)
         scale.update(particles(position, weight))
         mean = 0.9 * mean + 0.1 * sum(weight[i, j] * position[i, j] for i in range(8) for j in range(5)) / 8
         square = 0.9 * square + 0.1 * sum(weight[i, j] * position[i, j] ** 2 for i in range(8) for j in range(5)) / 8
+    correction = 1 - 0.9**50  # 50 targets of 1 would have had this mean
+    mean, square = mean / correction, square / correction
     assert scale.to_returns(torch.tensor(0.0)).item() == pytest.approx(mean, rel=1e-5)
     assert scale.to_outputs(torch.tensor(mean + (square - mean**2) ** 0.5)).item() == pytest.approx(1, rel=1e-4)
 
@@ -87,8 +94,18 @@ def test_pop_arts_deviation_stays_within_its_bounds() -> None:
     assert scale.to_returns(torch.tensor([0.0, 1.0])).tolist() == pytest.approx([0.0, 1e6])
 
 
+def test_pop_arts_first_batch_gives_its_moments_and_before_it_predictions_are_about_0() -> None:
+    scale = PopArt([], 1e-3, CPU)
+    assert scale.to_returns(torch.tensor([-1.0, 1.0])).tolist() == pytest.approx([-1e-4, 1e-4])
+    scale.update(particles(np.array([[1.0], [5.0]])))
+    assert scale.to_returns(torch.tensor([0.0, 1.0])).tolist() == pytest.approx([3.0, 5.0])
+
+
 def test_pop_art_goes_on_from_its_state() -> None:
     one, two = PopArt([], 0.1, CPU), PopArt([], 0.1, CPU)
+    two.update(particles(np.full((4, 1), 1.0)))
+    two.load_state_dict(one.state_dict())  # as if it had learnt nothing
+    assert two.to_returns(torch.tensor(0.7)) == one.to_returns(torch.tensor(0.7))
     one.update(particles(np.full((4, 1), 30.0)))
     two.load_state_dict(one.state_dict())
     one.update(particles(np.full((4, 1), -5.0)))

@@ -68,6 +68,10 @@ class PopArt:
     of all networks are rescaled such that what they predict, in returns, stays as it was. Outputs that are no returns
     (the logits of C51) can't be: give no layers, and only the targets are normalised.
 
+    The moments are corrected for their start at 0 (as Adam's; Kingma & Ba 2015, algorithm 1), and sigma starts at its
+    least. So the first predictions are about 0 in returns, and sigma comes from below: from above, layers scaled up
+    would turn the steps of those before them into leaps, and small rewards would be learnt far worse than large ones.
+
     Args:
         layers: The output layers of the online network and of its target.
         rate: Step size of the moments.
@@ -77,9 +81,9 @@ class PopArt:
     def __init__(self, layers: Sequence[OutputLayer], rate: float, device: torch.device) -> None:
         self.layers = layers
         self.rate = rate
-        self.moments = torch.tensor([0.0, 1.0], dtype=torch.float64, device=device)  # E[G], E[G^2]
+        self.moments = torch.zeros(3, dtype=torch.float64, device=device)  # running means of 1, G and G^2
         self.shift = torch.tensor(0.0, device=device)  # mu
-        self.factor = torch.tensor(1.0, device=device)  # sigma
+        self.factor = torch.tensor(_SMALLEST, device=device)  # sigma
 
     def to_returns(self, outputs: Tensor) -> Tensor:
         """Return sigma y + mu."""
@@ -93,12 +97,14 @@ class PopArt:
     def update(self, targets: Particles) -> None:
         """Move the moments towards those of the targets, and rescale the output layers to make up for it."""
         position, weight = targets.position.double(), targets.weight.double()
-        batch = torch.stack([(weight * position).sum(1).mean(), (weight * position.square()).sum(1).mean()])
+        powers = torch.stack([torch.ones_like(position), position, position.square()])  # [3, N, K]
+        batch = (weight * powers).sum(2).mean(1)
         self.moments.lerp_(batch, self.rate)
         self._follow(rescale=True)
 
     def _follow(self, *, rescale: bool) -> None:
-        mean, square = self.moments
+        weight, mean_sum, square_sum = self.moments
+        mean, square = mean_sum / weight, square_sum / weight
         shift, factor = mean, (square - mean.square()).clamp(min=_SMALLEST**2).sqrt().clamp(max=_GREATEST)
         if rescale:
             for layer in self.layers:
@@ -112,4 +118,7 @@ class PopArt:
     def load_state_dict(self, state: State) -> None:
         """Continue from a state."""
         self.moments.copy_(torch.from_numpy(state["moments"].copy()))
-        self._follow(rescale=False)
+        if self.moments[0] > 0:
+            self._follow(rescale=False)
+        else:
+            self.shift, self.factor = torch.zeros_like(self.shift), torch.full_like(self.factor, _SMALLEST)
