@@ -304,6 +304,26 @@ def test_an_observation_that_is_no_stack_is_refused() -> None:
         kind.replay().add(step, decision, next_step._replace(observation=shuffled))
 
 
+@pytest.mark.parametrize("shape", [(3, 8), (3, 4), (3, 5)])  # words of 8, 4 and 1 bytes
+def test_one_number_that_is_not_what_it_was_is_noticed(shape: tuple[int, int]) -> None:
+    kind = Kind(frame_shape=shape, num_envs=1, frame_stack=2)
+    one, two = invent(kind, [["goes on"]] * 2)
+    replay = kind.replay()
+    replay.add(*one)
+    for place in np.ndindex(shape):
+        shown, next_shown = two.step.observation.copy(), two.next_step.observation.copy()
+        shown[0, 1, *place] += 1
+        next_shown[0, 0, *place] += 1
+        with pytest.raises(UserError, match="the next stack is not this one"):
+            replay.add(two.step, two.decision, two.next_step._replace(observation=next_shown))
+        with pytest.raises(UserError, match="does not begin with what the last one ended with"):
+            replay.add(two.step._replace(observation=shown), two.decision, two.next_step)
+        padding = one.step.observation.copy()
+        padding[0, 0, *place] = 1
+        with pytest.raises(UserError, match="not zeros"):
+            kind.replay().add(one.step._replace(observation=padding), one.decision, one.next_step)
+
+
 @pytest.mark.parametrize("frame_stack", [0, 3])
 def test_a_step_left_out_is_noticed(frame_stack: int) -> None:
     kind = Kind(num_envs=1, frame_stack=frame_stack)
