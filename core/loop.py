@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from tengen.contracts import Agent, Environment
 from tengen.types import Decision, Metrics, TimeStep
 
@@ -42,4 +44,4 @@ def interact(agent: Agent, env: Environment, num_steps: int, seed: int, start: i
         count += len(next_step.reward)
         yield Tick(count, step, decision, next_step, metrics)
         if count < num_steps:  # else the environment stays as the last tick showed it, to be saved or gone on with
-            step = env.reset_done()
+            step = env.reset_done() if np.count_nonzero(next_step.last) else next_step

@@ -39,13 +39,14 @@ class Rows:
 
     def copy_out(self, state: Any = None) -> TimeStep:
         """Return a TimeStep whose arrays are the caller's own."""
+        legal = self.legal
         return TimeStep(
             self.observation.copy(),
             self.reward.copy(),
             self.discount.copy(),
             self.first.copy(),
             self.last.copy(),
-            None if self.legal is None else self.legal.copy(),
+            legal if legal is None else legal.copy(),
             state,
         )
 

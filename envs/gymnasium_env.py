@@ -87,8 +87,9 @@ class GymnasiumEnvironment:
         self._envs = list(envs)
         observation_space, action_space = envs[0].observation_space, envs[0].action_space
         self._first_action = 0
+        self._num_actions: int | None = None  # of a discrete space
         if isinstance(action_space, Discrete):
-            self._first_action = int(action_space.start)
+            self._first_action, self._num_actions = int(action_space.start), int(action_space.n)
             action_space = Discrete(int(action_space.n))
         elif action_mask:
             raise UserError(f"{env_id} has the action space {action_space}: only discrete actions can be masked")
@@ -219,7 +220,8 @@ class GymnasiumEnvironment:
         rows.reward[row] = reward
         rows.discount[row] = 0.0 if terminated else 1.0
         rows.last[row] = terminated or truncated
-        self._take_mask(row, info)
+        if rows.legal is not None:
+            self._take_mask(row, info)
 
     def _take_mask(self, row: int, info: dict[str, Any]) -> None:
         legal = self._rows.legal
@@ -236,11 +238,13 @@ class GymnasiumEnvironment:
             raise UserError(f"{self.spec.id} gives an info['action_mask'] without any legal action: mend its mask")
 
     def _to_list(self, actions: Array) -> list[Any]:
-        space = self.spec.action_space
-        if not isinstance(space, Discrete):
-            return list(np.array(actions, space.dtype))  # as it is saved, so that a replay is exact
+        num_actions = self._num_actions
+        if num_actions is None:
+            return list(np.array(actions, self.spec.action_space.dtype))  # as it is saved, so that a replay is exact
         chosen: list[int] = np.asarray(actions).tolist()
-        assert not chosen or (min(chosen) >= 0 and max(chosen) < space.n), f"actions {chosen}, but only {space.n} exist"
+        assert not chosen or (min(chosen) >= 0 and max(chosen) < num_actions), (
+            f"actions {chosen}, but only {num_actions} exist"
+        )
         return [action + self._first_action for action in chosen] if self._first_action else chosen
 
     def _to_array(self, actions: list[Any]) -> Array:

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from tengen.actions import random_actions
+from tengen.actions import epsilon_greedy
 from tengen.agents.dqn.learner import GreedyPolicy, Learner
 from tengen.agents.dqn.pace import Pace
 from tengen.agents.dqn.practice import Practice
@@ -67,14 +67,8 @@ class DQN:
 
     def act(self, step: TimeStep) -> Decision:
         """Return the greedy actions, each replaced by a random legal one with probability epsilon."""
-        num_envs = len(step.reward)
         epsilon = 1.0 if self.num_steps < self.learn_start else self.epsilon(self.num_steps)
-        explore = self.rng.random(num_envs) < epsilon
-        actions = random_actions(step, self.num_actions, self.rng)
-        if not explore.all():
-            greedy = self.learner.exploring_actions(step.observation, step.legal)
-            actions = np.where(explore, actions, greedy)
-        return Decision(actions)
+        return Decision(epsilon_greedy(step, self.num_actions, epsilon, self.learner.exploring_actions, self.rng))
 
     def update(self, step: TimeStep, decision: Decision, next_step: TimeStep) -> Metrics:
         """Remember the step, and learn as often as `learn_period` came round in it."""

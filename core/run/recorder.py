@@ -28,26 +28,29 @@ class Recorder:
         self.period = period
         self.each_episode = each_episode
         self.returns = np.zeros(num_envs)  # [B], of the episodes under way
-        self._lengths = np.zeros(num_envs, np.int64)
+        self._ticks = 0
+        self._began_at = np.zeros(num_envs, np.int64)  # [B], the ticks before the episodes under way
         self._sums = np.zeros(3)  # of the episodes since the last row: returns, lengths, their number
         self._latest: Metrics = {}
         self._start = start
-        self._began = time.perf_counter()
+        self._started = time.perf_counter()
 
     def rows(self, tick: Tick) -> Iterator[tuple[int, Metrics]]:
         """Yield the rows that a tick completes, each with its step: one for each finished episode, and the agent's."""
-        step = tick.next_step
-        self.returns += step.reward if step.score is None else step.score
-        self._lengths += 1
-        if tick.metrics:
-            self._latest = tick.metrics
-        if step.last.any():
-            for row in np.flatnonzero(step.last):
-                yield from self._episode(tick.num_steps, float(self.returns[row]), int(self._lengths[row]))
-            self.returns[step.last] = 0
-            self._lengths[step.last] = 0
-        if crossed(tick.num_steps, len(step.last), self.period):
-            yield tick.num_steps, self._period_row(tick.num_steps)
+        num_steps, _, _, step, metrics = tick
+        returns = self.returns
+        np.add(returns, step.reward if step.score is None else step.score, returns)
+        self._ticks += 1
+        if metrics:
+            self._latest = metrics
+        last = step.last
+        if np.count_nonzero(last):
+            for row in np.flatnonzero(last):
+                yield from self._episode(num_steps, float(returns[row]), int(self._ticks - self._began_at[row]))
+            returns[last] = 0
+            self._began_at[last] = self._ticks
+        if crossed(num_steps, len(last), self.period):
+            yield num_steps, self._period_row(num_steps)
 
     def rows_of_stretch(self, stretch: Stretch) -> Iterator[tuple[int, Metrics]]:
         """Yield the same rows for a stretch of a compiled loop, which adds to `returns` by itself."""
@@ -60,7 +63,7 @@ class Recorder:
             yield due, self._period_row(stretch.num_steps)
         yield from self._episodes(stretch, episode, len(stretch.ends))
         self._latest = stretch.metrics(stretch.num_steps)
-        self._lengths[0] = stretch.unfinished
+        self._began_at[0] = self._ticks - stretch.unfinished
 
     def _episodes(self, stretch: Stretch, start: int, stop: int) -> Iterator[tuple[int, Metrics]]:
         if self.each_episode:
@@ -89,13 +92,13 @@ class Recorder:
 
     def steps_per_second(self, num_steps: int) -> float:
         """Return environment steps a second since this session began."""
-        return round((num_steps - self._start) / max(time.perf_counter() - self._began, 1e-9), 1)
+        return round((num_steps - self._start) / max(time.perf_counter() - self._started, 1e-9), 1)
 
     def state_dict(self) -> State:
         """Return the unfinished episodes, the sums since the last row and the latest metrics."""
         return {
             "returns": self.returns,
-            "lengths": self._lengths,
+            "lengths": self._ticks - self._began_at,
             "sums": self._sums,
             "latest": {name: float(value) for name, value in self._latest.items()},
         }
@@ -103,7 +106,7 @@ class Recorder:
     def load_state_dict(self, state: State) -> None:
         """Continue from a state."""
         self.returns[:] = state["returns"]
-        self._lengths[:] = state["lengths"]
+        self._began_at[:] = self._ticks - np.asarray(state["lengths"])
         self._sums[:] = state["sums"]
         self._latest = dict(state["latest"])
 
