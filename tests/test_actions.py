@@ -50,6 +50,14 @@ def test_where_every_row_explores_nobody_asks_what_is_greedy() -> None:
     assert epsilon_greedy(step_of(3), 2, 1.0, greedy, np.random.default_rng(0)).shape == (3,)
 
 
+def test_one_row_acts_as_a_row_of_many_does() -> None:
+    rng, other = np.random.default_rng(0), np.random.default_rng(0)
+    for _ in range(200):
+        action = epsilon_greedy(step_of(1), 3, 0.5, lambda observation, _: np.array([7]), rng)
+        explore, random = other.random(1) < 0.5, other.integers(3, size=1)
+        np.testing.assert_array_equal(action, np.where(explore, random, 7))
+
+
 @pytest.mark.parametrize("num_envs", [1, 4])
 def test_the_draws_of_a_step_do_not_depend_on_epsilon(num_envs: int) -> None:
     states = []
