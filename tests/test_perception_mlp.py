@@ -77,6 +77,20 @@ def test_the_gradient_is_that_of_autograd(sizes: tuple[int, ...]) -> None:
     np.testing.assert_allclose(case.gradient, expected.numpy(), rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("silent", [(0,), (1, 4), (0, 1, 2, 3, 4, 5), (5,)])
+def test_units_that_are_silent_in_the_whole_batch_have_no_gradient_and_change_no_other(silent: tuple[int, ...]) -> None:
+    case = Case((3, 6, 6, 2), num_rows=5, seed=4)
+    for _, biases in layers_of(case)[:2]:
+        biases[list(silent)] = -100.0  # far below zero whatever comes in
+    nn.utils.vector_to_parameters(torch.from_numpy(case.parameters.copy()), case.network.parameters())
+    case.last_outputs()
+    kernels.backward(case.parameters, case.sizes, case.inputs, case.outputs, case.slopes, case.gradient)
+    case.network(torch.from_numpy(case.inputs)).backward(torch.from_numpy(case.slopes_last))
+    expected = nn.utils.parameters_to_vector([p.grad for p in case.network.parameters() if p.grad is not None])
+    np.testing.assert_allclose(case.gradient, expected.numpy(), rtol=1e-4, atol=2e-5)
+    assert np.all(case.gradient[: 3 * 6].reshape(6, 3)[list(silent)] == 0)
+
+
 def test_the_gradient_is_the_change_of_the_sum() -> None:
     case = Case((3, 6, 2), num_rows=4, seed=2)
     case.last_outputs()
