@@ -27,11 +27,13 @@ class Variant:
 
     base: str
     changes: Mapping[str, Any] = field(default_factory=dict)
+    summary: str = ""
+    """What it is, in a line; that of its base unless given."""
 
 
 _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
     "agents": {
-        "c51": Variant(  # Bellemare et al. (2017), section 5
+        "c51": Variant(
             "dqn",
             {
                 "distribution": "categorical",
@@ -41,9 +43,12 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
                 "gradient_clip": None,
                 "epsilon_end": 0.01,
             },
+            "C51 (Bellemare et al. 2017): DQN that learns the probability of each of 51 returns.",
         ),
-        "double_dqn": Variant(  # van Hasselt, Guez, Silver (2016), whose tuned version explores less, too
-            "dqn", {"double": True, "epsilon_end": 0.01}
+        "double_dqn": Variant(
+            "dqn",
+            {"double": True, "epsilon_end": 0.01},  # the paper's tuned version, which explores less, too
+            "Double DQN (van Hasselt et al. 2016): the online network chooses what the target network values.",
         ),
         "double_q_learning": "tengen.agents.tabular.config:DoubleQLearningConfig",
         "dqn": "tengen.agents.dqn.config:DQNConfig",
@@ -59,7 +64,7 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
         "q_lambda": "tengen.agents.tabular.multi_step_config:QLambdaConfig",
         "q_learning": "tengen.agents.tabular.config:QLearningConfig",
         "q_sigma": "tengen.agents.tabular.multi_step_config:QSigmaConfig",
-        "qr_dqn": Variant(  # Dabney et al. (2018), section "Experimental Results"
+        "qr_dqn": Variant(
             "dqn",
             {
                 "distribution": "quantile",
@@ -69,8 +74,9 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
                 "gradient_clip": None,
                 "epsilon_end": 0.01,
             },
+            "QR-DQN (Dabney et al. 2018): DQN that learns 200 quantiles of the return.",
         ),
-        "rainbow": Variant(  # Hessel et al. (2018), table 1
+        "rainbow": Variant(
             "dqn",
             {
                 "double": True,
@@ -89,6 +95,7 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
                 "learning_rate": 6.25e-5,
                 "adam_epsilon": 1.5e-4,
             },
+            "Rainbow (Hessel et al. 2018, table 1): double, dueling, prioritized, 3-step, categorical and noisy DQN.",
         ),
         "random": "tengen.agents.random.config:RandomConfig",
         "reinforce": "tengen.agents.reinforce.config:ReinforceConfig",
@@ -168,6 +175,18 @@ def resolve_agent(name: str) -> tuple[type[Any], dict[str, Any]]:
         config_class, changes = resolve_agent(entry.base)
         return config_class, {**changes, **entry.changes}
     return _load(entry), {}
+
+
+def summarise_agent(name: str) -> str:
+    """Return what an agent is: its variant's summary, or the whole docstring of its config class.
+
+    Raises:
+        UserError: No agent has this name, or it can't be loaded.
+    """
+    entry = _entry("agents", name)
+    if isinstance(entry, Variant) and entry.summary:
+        return entry.summary
+    return str(resolve_agent(name)[0].__doc__ or "")
 
 
 def resolve_env(env_id: str) -> Any:

@@ -383,6 +383,8 @@ def test_checkpoint_prints_the_digest_of_the_latest_state(trained: Path, capsys:
     [
         ("agents", "dqn"),
         ("envs", "tengen/TicTacToe-v0"),
+        ("agents", "Rainbow (Hessel et al. 2018"),
+        ("envs", "MinAtar/<Game>-v1"),
         ("envs", "ALE/<Game>-v5"),
         ("presets", "dqn-cartpole"),
         ("protocols", "nature2015"),

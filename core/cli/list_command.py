@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from tengen.cli.options import Command, Option, parse
 
@@ -37,16 +37,16 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _agents() -> dict[str, str]:
-    from tengen.registry import names, resolve_agent
+    from tengen.registry import names, summarise_agent
 
-    return {name: _first_line(lambda name: resolve_agent(name)[0], name) for name in names("agents")}
+    return {name: _first_line(summarise_agent, name) for name in names("agents")}
 
 
-def _first_line(resolve: Callable[[str], Any], name: str) -> str:
+def _first_line(summarise: Callable[[str], str], name: str) -> str:
     from tengen.errors import UserError
 
     try:
-        return str(resolve(name).__doc__ or "").strip().split("\n")[0]
+        return summarise(name).strip().split("\n")[0]
     except UserError as error:  # a plug-in that can't be loaded hides no other
         return str(error)
 
@@ -57,6 +57,7 @@ def _envs() -> dict[str, str]:
     return {
         **dict.fromkeys(names("envs"), "registered"),
         "ALE/<Game>-v5": "any Atari game, as in ALE/Breakout-v5, under a protocol",
+        "MinAtar/<Game>-v1": "Asterix, Breakout, Freeway, Seaquest or SpaceInvaders on 10x10 (extra minatar)",
         "<Gymnasium id>": "any environment that Gymnasium knows, with its version, as in CartPole-v1",
         "<module>:<id>": "the same, after importing a module that registers it",
     }
@@ -77,7 +78,9 @@ def _protocols() -> dict[str, str]:
 def _planners() -> dict[str, str]:
     from tengen.registry import names, resolve_planner
 
-    return {name: _first_line(resolve_planner, name) for name in names("planners")}
+    return {
+        name: _first_line(lambda name: str(resolve_planner(name).__doc__ or ""), name) for name in names("planners")
+    }
 
 
 _LISTS = {"agents": _agents, "envs": _envs, "presets": _presets, "protocols": _protocols, "planners": _planners}

@@ -28,7 +28,7 @@ from tengen.config import (
 from tengen.device import resolve_device, resolve_threads
 from tengen.errors import UserError
 from tengen.presets import Preset, find_preset, get_preset
-from tengen.registry import names, resolve_agent
+from tengen.registry import names, resolve_agent, summarise_agent
 from tengen.typed import build, field_docs, field_types, to_values
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _command(agent: str | None) -> Command:
     if agent is None:
         about = f"AGENT is one of: {', '.join(names('agents'))}. `tengen train AGENT --help` lists its own settings."
         return Command("tengen train AGENT", f"Train an agent, or go on with a run. {about}", _EXAMPLES)
-    about = " ".join((resolve_agent(agent)[0].__doc__ or "").split())
+    about = " ".join(summarise_agent(agent).split())
     return Command(f"tengen train {agent}", f"Train {agent}: {about}", _EXAMPLES)
 
 
