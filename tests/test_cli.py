@@ -383,7 +383,7 @@ def test_checkpoint_prints_the_digest_of_the_latest_state(trained: Path, capsys:
     [
         ("agents", "dqn"),
         ("envs", "tengen/TicTacToe-v0"),
-        ("agents", "Rainbow (Hessel et al. 2018"),
+        ("agents", "rainbow"),
         ("envs", "MinAtar/<Game>-v1"),
         ("envs", "ALE/<Game>-v5"),
         ("presets", "dqn-cartpole"),
@@ -490,3 +490,10 @@ assert not heavy, heavy
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "r" / "config.json").read_text("utf-8"))["device"] == "cpu"
+
+
+def test_a_variant_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "agents", "--json"]) == 0
+    agents = json.loads(capsys.readouterr().out)["agents"]
+    assert agents["rainbow"].startswith("Rainbow (Hessel et al. 2018")
+    assert agents["dqn"].startswith("Deep Q-network")
