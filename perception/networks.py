@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tengen.errors import UserError
+from tengen.perception._pixels_kernels import scale_to_bfloat16, scale_to_float32
 from tengen.perception.layers import Dueling, NoisyLinear
 from tengen.perception.small_pictures import Planes, small_cnn
 
@@ -46,8 +47,21 @@ class Pixels(nn.Module):
     """Scales uint8 frames to [0, 1]: [B, C, H, W], in the memory format that convolutions are fastest in."""
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return [B, C, H, W] float32."""
-        return frames.to(torch.float32, memory_format=torch.channels_last).mul_(1 / 255)
+        """Return [B, C, H, W] float32, or on a CPU where autocast would round it next, bfloat16."""
+        if frames.device.type != "cpu" or torch.compiler.is_compiling():
+            return frames.to(torch.float32, memory_format=torch.channels_last).mul_(1 / 255)
+        num_frames, num_channels, height, width = frames.shape
+        rounds = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        scaled = torch.empty(
+            (num_frames, height * width * num_channels), dtype=torch.bfloat16 if rounds else torch.float32
+        )
+        pixels = frames.contiguous().view(num_frames, num_channels, height * width).numpy()
+        if rounds:
+            scratch = np.empty(scaled.shape[1], np.float32)
+            scale_to_bfloat16(pixels, scaled.view(torch.int16).numpy().view(np.uint16), scratch)
+        else:
+            scale_to_float32(pixels, scaled.numpy())
+        return scaled.view(num_frames, height, width, num_channels).permute(0, 3, 1, 2)
 
 
 def mlp(in_features: int, hidden: Sequence[int], out_features: int, linear: Linear = nn.Linear) -> list[nn.Module]:

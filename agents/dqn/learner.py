@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -15,6 +14,8 @@ from tengen.agents.dqn.scaling import Scale
 from tengen.agents.dqn.targets import Target, copy_parameters
 from tengen.agents.dqn.upload import TensorBatch, Upload
 from tengen.perception.layers import Noise
+from tengen.perception.optimizers import Gradient
+from tengen.perception.precision import Computation, computation
 from tengen.perception.torch_state import load_module_state, load_optimizer_state, module_state, optimizer_state
 from tengen.schedules import LinearSchedule
 from tengen.types import Array, Bools, Floats, Ints, Metrics, State, TimeStep, Transition
@@ -133,8 +134,10 @@ class TorchLearner:
         self.upload = upload
         self.gradient_clip = gradient_clip
         self.device = device
-        self.autocast = autocast
+        self.compile = compile
         self.num_updates = 0
+        self.gradient = Gradient(network.parameters())
+        self._compute_in(bfloat16=autocast)
         if compile:
             mode = "reduce-overhead" if device.type == "cuda" else "default"  # the former captures CUDA graphs
             self._losses = torch.compile(self._losses, mode=mode)  # type: ignore[method-assign]  # the same function
@@ -144,23 +147,33 @@ class TorchLearner:
         """That it computes in bfloat16, if it does."""
         return "computing in bfloat16" if self.autocast else None
 
-    def _precision(self) -> contextlib.AbstractContextManager[object]:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
+    def _compute_in(self, *, bfloat16: bool) -> None:
+        """Set the precision of all networks."""
+        self.autocast = bfloat16
+        made: dict[nn.Module, Computation] = {}
+
+        def of(network: nn.Module) -> Computation:
+            if network not in made:
+                made[network] = computation(network, self.device.type, in_bfloat16=bfloat16, compiles=self.compile)
+            return made[network]
+
+        self._online, self._acting = of(self.network), of(self.acting)
+        self._targets, self._chooser = of(self.target.network), of(self.chooser)
 
     def greedy_actions(self, observation: Array, legal: Bools | None) -> Ints:
         """Return the legal action of the greatest value, without noise, [B]."""
         self.noise.silence()
         self.acting_noise.silence()
-        return self._actions(self.network, observation, legal)
+        return self._actions(self._online, observation, legal)
 
     def exploring_actions(self, observation: Array, legal: Bools | None) -> Ints:
         """Return the legal action of the greatest value, with fresh noise where the network is noisy, [B]."""
         self.acting_noise.draw()
-        return self._actions(self.acting, observation, legal)
+        return self._actions(self._acting, observation, legal)
 
     @torch.inference_mode()
-    def _actions(self, network: nn.Module, observation: Array, legal: Bools | None) -> Ints:
-        q = self._values(network, observation)
+    def _actions(self, compute: Computation, observation: Array, legal: Bools | None) -> Ints:
+        q = self._values(compute, observation)
         actions: Ints = greedy_action(q, None if legal is None else self.upload.now(legal)).cpu().numpy()
         return actions
 
@@ -169,14 +182,12 @@ class TorchLearner:
         """Return the expected return of each action, without noise, [B, A]."""
         self.noise.silence()
         self.acting_noise.silence()
-        values: Floats = self.scale.to_returns(self._values(self.network, observation)).cpu().numpy().astype(np.float64)
+        values: Floats = self.scale.to_returns(self._values(self._online, observation)).cpu().numpy().astype(np.float64)
         return values
 
-    def _values(self, network: nn.Module, observation: Array) -> Tensor:
+    def _values(self, compute: Computation, observation: Array) -> Tensor:
         """Return the expected values of actions in units of the scale, [B, A]."""
-        with self._precision():
-            outputs = network(self.upload.now(observation))
-        return self.head.values(outputs.float())
+        return self.head.values(compute(self.upload.now(observation)).float())
 
     def publish(self) -> None:
         """Renew what explores, if it is a copy."""
@@ -186,13 +197,13 @@ class TorchLearner:
     def update(self, batch: Transition, num_steps: int, weights: Array | None = None) -> Learnt:
         """Make one gradient step on a batch."""
         losses = self.losses_of(batch, weights)
-        self.optimizer.zero_grad(set_to_none=True)
-        losses.mean.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
+        self.gradient.set(torch.autograd.grad(losses.mean, self._online.leaves))
         if self.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
+            self.gradient.clip(self.gradient_clip)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(num_steps)
         self.optimizer.step()
+        torch.autograd.graph.increment_version(self.network.parameters())  # a fused step does not; see Rounded
         self.num_updates += 1
         self.target.after_update(self.num_updates)
         metrics = {"losses/loss": losses.mean.detach().clone(), "losses/q_value": losses.q_tm1.mean()}
@@ -207,8 +218,7 @@ class TorchLearner:
         target = self._target(batch)
         self.scale.update(target)
         target = target._replace(position=self.scale.to_outputs(target.position))
-        with self._precision():
-            outputs = self.network(batch.observation).float()  # [N, A, M]
+        outputs = self._online(batch.observation).float()  # [N, A, M]
         outputs_tm1 = of_action(outputs, batch.action)  # [N, M]
         losses, errors = self.head.losses(outputs_tm1, target)
         q_tm1 = self.scale.to_returns(self.head.values(outputs_tm1.detach()))
@@ -217,11 +227,10 @@ class TorchLearner:
     @torch.no_grad()
     def _target(self, batch: TensorBatch) -> Particles:
         """Return the distributions of returns that the predictions are fitted to."""
-        with self._precision():
-            outputs_t = self.target.network(batch.next_observation).float()  # [N, A, M]
-            choosing_t = outputs_t
-            if self.chooser is not self.target.network:
-                choosing_t = self.chooser(batch.next_observation).float()
+        outputs_t = self._targets(batch.next_observation).float()  # [N, A, M]
+        choosing_t = outputs_t
+        if self._chooser is not self._targets:
+            choosing_t = self._chooser(batch.next_observation).float()
         a_t = greedy_action(self.head.values(choosing_t), batch.next_legal)
         position, weight = self.head.particles(of_action(outputs_t, a_t))
         return Particles(q_learning_target(batch.reward, batch.bootstrap, self.scale.to_returns(position)), weight)
@@ -254,7 +263,7 @@ class TorchLearner:
         if self.acting is not self.network:
             load_module_state(self.acting, state["acting"])
         self.num_updates = int(state["num_updates"])
-        self.autocast = bool(state["autocast"])
+        self._compute_in(bfloat16=bool(state["autocast"]))
 
 
 class GreedyPolicy:
