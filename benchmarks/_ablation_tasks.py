@@ -117,7 +117,7 @@ _BREAKOUT = {
     "epsilon_decay_steps": 100_000,
 }
 
-_200_ONES = (1 - 0.99**200) / (1 - 0.99)  # 86.6
+_FOR_EVER = 1 / (1 - 0.99)  # a reward of 1 each step: values go on past the limit of 200, which ends no game
 _UNSCALED_ARMS = ("dqn", "no_replay", "no_target", "none")  # where rewards are 1 there is nothing to clip
 
 TASKS: dict[str, Task] = {
@@ -130,7 +130,7 @@ TASKS: dict[str, Task] = {
             20_000,
             1_000,
             (0, 200),
-            _200_ONES,
+            _FOR_EVER,
             _UNSCALED_ARMS,
             _CARTPOLE,
         ),
@@ -141,7 +141,7 @@ TASKS: dict[str, Task] = {
             20_000,
             1_000,
             (0, 200),
-            _200_ONES,
+            _FOR_EVER,
             _UNSCALED_ARMS,
             {**_CARTPOLE, "loss": "squared"},
         ),

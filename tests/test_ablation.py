@@ -27,7 +27,7 @@ from dqn_ablation import (
 )
 from PIL import Image
 
-from tengen.envs import make_env
+from tengen.envs import EnvConfig, make_env
 from tengen.loop import interact
 
 REPLAY, TARGET = ("replay", "uniform", "none"), ("target", "periodic", "none")
@@ -154,6 +154,23 @@ def test_a_run_whose_settings_have_changed_is_done_again_in_place_of_the_old_one
     assert len(rows) == 6
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 500},
+        {"eval_period": 100},
+        {"env": EnvConfig("CartPole-v1")},
+        {"env": EnvConfig("CartPole-v1", kwargs={"max_episode_steps": 100})},
+        {"settings": {**TASKS["cartpole"].settings, "learning_rate": 1e-3}},
+    ],
+)
+def test_whatever_of_a_task_changes_makes_it_another_run(change: dict[str, Any]) -> None:
+    task = TASKS["cartpole"]
+    assert Job(dataclasses.replace(task, **change), "dqn", 0).key != Job(task, "dqn", 0).key
+    assert Job(task, "dqn", 0, episodes=3).key[:3] == Job(task, "dqn", 0).key[:3] != Job(task, "dqn", 1).key[:3]
+    assert Job(task, "dqn", 0, episodes=3).key != Job(task, "dqn", 0).key
+
+
 def test_the_table_keeps_what_was_done_before_a_run_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(job: Job) -> list[Row]:
         if job.seed == 1:
@@ -234,4 +251,4 @@ def test_curves_are_means_of_returns_and_medians_of_values_where_their_greatest_
     curve = values.curves["no_target"]
     assert (curve.low[0], curve.middle[0], curve.high[0]) == (1.0, 100.0, 10_000.0)
     assert values.line is not None
-    assert values.line[0] == pytest.approx(86.6, abs=0.05)
+    assert values.line[0] == pytest.approx(100.0)
