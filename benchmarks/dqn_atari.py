@@ -1,8 +1,10 @@
-"""Trains DQN on an Atari game with Tengen and with stable-baselines3, equal settings, alternating in one process.
+"""Trains DQN on an Atari game with Tengen, stable-baselines3 and a plain loop of torch, alternating in one process.
 
-Both step the same emulation (Tengen's environment under the protocol, behind an adapter for SB3), both have the Nature
-CNN, Adam, the same batch, replay, target period, epsilon and updates per step. Shown are steps/s in each round, the
-median ratio, and for each side its updates, its latest loss and the mean return of its training episodes.
+All step the same emulation (Tengen's environment under the protocol, behind an adapter for SB3), all have the Nature
+CNN, Adam, the same batch, replay, target period, epsilon and updates per step. The plain loop is what a script of one
+file does (CleanRL's dqn_atari.py, written anew here): float32, whole stacks in the replay, nothing tuned. Shown are
+steps/s in each round, the median ratios, and for each side its updates, its latest loss and the mean return of its
+training episodes. The rounds are for speed: what is learnt in them is too little to compare.
 
     python benchmarks/dqn_atari.py --env ALE/Breakout-v5 --steps 4000 --rounds 3 --threads 2
 """
@@ -21,6 +23,7 @@ import numpy as np
 import torch
 from stable_baselines3 import DQN as SB3DQN
 from stable_baselines3.common.vec_env import VecEnv
+from torch import nn
 
 from tengen.agents.dqn.config import DQNConfig
 from tengen.envs import EnvConfig, make_env
@@ -161,6 +164,85 @@ class SB3:
         return int(self.model._n_updates)
 
 
+class Plain:
+    """A plain loop of torch."""
+
+    def __init__(self, env: EnvConfig, settings: argparse.Namespace) -> None:
+        self.env = make_env(env, training=True)
+        self.settings = settings
+        self.rng = np.random.default_rng(0)
+        num_actions = self.env.spec.num_actions
+        self.network, self.target = nature_network(num_actions), nature_network(num_actions)
+        self.target.load_state_dict(self.network.state_dict())
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-4)
+        shape = (settings.capacity, 4, 84, 84)
+        self.observations, self.next_observations = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+        self.actions = np.zeros(settings.capacity, np.int64)
+        self.rewards, self.discounts = np.zeros((2, settings.capacity), np.float32)
+        self.num_steps = self.updates = 0
+        self.returns: list[float] = []
+        self.loss = float("nan")
+        self._return = np.zeros(env.num_envs)
+        self.step = self.env.reset(0)
+
+    def run(self, num_steps: int) -> None:
+        """Train for a number of steps."""
+        num_envs = self.env.spec.num_envs
+        for _ in range(num_steps // num_envs):
+            epsilon = max(0.05, 1 - 0.95 * self.num_steps / self.settings.epsilon_steps)
+            if self.num_steps < LEARN_START or self.rng.random() < epsilon:
+                actions = self.rng.integers(self.env.spec.num_actions, size=num_envs)
+            else:
+                with torch.no_grad():
+                    actions = self.network(torch.from_numpy(self.step.observation)).argmax(1).numpy()
+            step = self.env.step(actions)
+            rows = (self.num_steps + np.arange(num_envs)) % self.settings.capacity
+            self.observations[rows], self.next_observations[rows] = self.step.observation, step.observation
+            self.actions[rows], self.rewards[rows], self.discounts[rows] = actions, step.reward, step.discount
+            self._return += step.reward if step.score is None else step.score
+            self.returns += self._return[step.last].tolist()
+            self._return[step.last] = 0
+            self.step = self.env.reset_done()
+            self.num_steps += num_envs
+            if self.num_steps > LEARN_START:
+                for _ in range(num_envs // 4):
+                    self.update()
+
+    def update(self) -> None:
+        """Make one update on a batch of 32."""
+        sample = self.rng.integers(min(self.num_steps, self.settings.capacity), size=32)
+        with torch.no_grad():
+            best = self.target(torch.from_numpy(self.next_observations[sample])).amax(1)
+            goal = torch.from_numpy(self.rewards[sample]) + 0.99 * torch.from_numpy(self.discounts[sample]) * best
+        q = self.network(torch.from_numpy(self.observations[sample]))
+        loss = torch.nn.functional.mse_loss(q.gather(1, torch.from_numpy(self.actions[sample])[:, None])[:, 0], goal)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
+        self.optimizer.step()
+        self.loss = loss.item()
+        self.updates += 1
+        if self.updates % 250 == 0:
+            self.target.load_state_dict(self.network.state_dict())
+
+
+class Scale(nn.Module):
+    """Divides bytes by 255."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return float32."""
+        return x / 255.0
+
+
+def nature_network(num_actions: int) -> nn.Sequential:
+    """Return the Nature CNN as torch makes it."""
+    return nn.Sequential(
+        Scale(),
+        *(nn.Conv2d(4, 32, 8, stride=4), nn.ReLU(), nn.Conv2d(32, 64, 4, stride=2), nn.ReLU()),
+        *(nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3136, 512), nn.ReLU()),
+        nn.Linear(512, num_actions),
+    )
+
+
 def steps_per_second(run: Callable[[int], None], num_steps: int) -> float:
     """Return the speed of one round."""
     began = time.perf_counter()
@@ -185,7 +267,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(settings.threads)
     env = EnvConfig(settings.env, settings.num_envs, settings.protocol)
     total = LEARN_START + settings.steps * settings.rounds
-    sides: dict[str, Tengen | SB3] = {f"tengen {p}": Tengen(env, settings, p) for p in settings.precision}
+    sides: dict[str, Tengen | SB3 | Plain] = {f"tengen {p}": Tengen(env, settings, p) for p in settings.precision}
+    sides["plain"] = Plain(env, settings)
     sides["sb3"] = SB3(env, settings, total)
     for side in sides.values():
         side.run(LEARN_START)  # random play before learning, not counted
