@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from tengen.drive import Stretch
 from tengen.loop import Tick
-from tengen.types import Metrics, State
+from tengen.types import Bools, Metrics, State
 
 
 class Recorder:
@@ -35,21 +35,26 @@ class Recorder:
         self._start = start
         self._started = time.perf_counter()
 
-    def rows(self, tick: Tick) -> Iterator[tuple[int, Metrics]]:
-        """Yield the rows that a tick completes, each with its step: one for each finished episode, and the agent's."""
+    def rows(self, tick: Tick) -> Iterable[tuple[int, Metrics]]:
+        """Return the rows that a tick completes, each with its step: one for each finished episode, and the agent's.
+
+        They are to be taken before the next tick.
+        """
         num_steps, _, _, step, metrics = tick
         returns = self.returns
         np.add(returns, step.reward if step.score is None else step.score, returns)
         self._ticks += 1
         if metrics:
             self._latest = metrics
-        last = step.last
-        if np.count_nonzero(last):
-            for row in np.flatnonzero(last):
-                yield from self._episode(num_steps, float(returns[row]), int(self._ticks - self._began_at[row]))
-            returns[last] = 0
-            self._began_at[last] = self._ticks
-        if crossed(num_steps, len(last), self.period):
+        due = crossed(num_steps, len(step.last), self.period)
+        return self._rows(num_steps, step.last, due) if due or np.count_nonzero(step.last) else ()
+
+    def _rows(self, num_steps: int, last: Bools, due: bool) -> Iterator[tuple[int, Metrics]]:
+        for row in np.flatnonzero(last):
+            yield from self._episode(num_steps, float(self.returns[row]), int(self._ticks - self._began_at[row]))
+        self.returns[last] = 0
+        self._began_at[last] = self._ticks
+        if due:
             yield num_steps, self._period_row(num_steps)
 
     def rows_of_stretch(self, stretch: Stretch) -> Iterator[tuple[int, Metrics]]:
