@@ -124,3 +124,13 @@ def computation(network: nn.Module, device_type: str, *, in_bfloat16: bool, comp
     if device_type == "cpu" and not compiles:
         return Rounded(network)
     return Autocast(network, device_type)
+
+
+def computes_in_bfloat16(precision: str, device: torch.device) -> bool:
+    """Return whether to compute in bfloat16: "float32", "bfloat16", or "auto" for what the device is faster in."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    # Underscored, but torch has no public name for it; without the instructions bfloat16 is emulated and slower.
+    return bool(torch.cpu._is_avx512_bf16_supported())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from typing import Any
 
 import gymnasium as gym
@@ -12,8 +13,8 @@ import torch
 from torch import nn
 
 from tengen.agents.dqn import _q_kernels as kernels
-from tengen.agents.dqn.build import build, learning_rate
-from tengen.agents.dqn.compiled import MOST_PARAMETERS, CompiledLearner, compiled_learner, why_not_compiled
+from tengen.agents.dqn.build import build
+from tengen.agents.dqn.compiled import MOST_PARAMETERS, CompiledLearner, why_not_compiled
 from tengen.agents.dqn.config import DQNConfig
 from tengen.agents.dqn.learner import TorchLearner
 from tengen.errors import UserError
@@ -31,9 +32,11 @@ def both(space: gym.Space[Any] = SPACE, seed: int = 0, **fields: Any) -> tuple[T
     """Return two learners that begin with the same network."""
     config = DQNConfig(**{"hidden": (16, 8), "learning_rate": 0.01, "backend": "torch", **fields})
     assert why_not_compiled(config, spec_of(space), "cpu") is None
-    learner = build(config, spec_of(space), np.random.default_rng(seed), "cpu").learner
+    kernels = dataclasses.replace(config, backend="compiled")
+    learner, twin = (build(c, spec_of(space), np.random.default_rng(seed), "cpu").learner for c in (config, kernels))
     assert isinstance(learner, TorchLearner)
-    return learner, compiled_learner(config, spec_of(space), copied(learner.state_dict()), learning_rate(config))
+    assert isinstance(twin, CompiledLearner)
+    return learner, twin
 
 
 def copied(state: State) -> State:

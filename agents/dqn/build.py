@@ -24,6 +24,7 @@ from tengen.errors import UserError
 from tengen.perception.layers import Noise, output_layers
 from tengen.perception.networks import q_network
 from tengen.perception.optimizers import CentredRMSprop
+from tengen.perception.precision import computes_in_bfloat16
 from tengen.replay import LatestStep, PrioritizedReplay, UniformReplay
 from tengen.schedules import LinearSchedule
 from tengen.types import EnvSpec
@@ -75,22 +76,9 @@ def _learner(
     Raises:
         UserError: The compiled one was asked for and can't take these settings.
     """
-    learner = _torch_learner(config, spec, network_rng, noise_rng, device)
     reason = why_not_compiled(config, spec, device.type)
     if config.backend == "compiled" and reason is not None:
         raise UserError(f"agent.backend compiled can't be had here: {reason}; leave it out, or change that")
-    if config.backend == "torch" or reason is not None:
-        return learner
-    return compiled_learner(config, spec, learner.state_dict(), learning_rate(config))
-
-
-def _torch_learner(
-    config: DQNConfig,
-    spec: EnvSpec,
-    network_rng: np.random.Generator,
-    noise_rng: np.random.Generator,
-    device: torch.device,
-) -> TorchLearner:
     head = _head(config, device)
     network = q_network(
         spec.observation_space,
@@ -101,11 +89,22 @@ def _torch_learner(
         dueling=config.dueling,
         noise=config.noise_start if config.noisy else None,
     ).to(device)
+    generators = _generator(noise_rng, device), _generator(noise_rng, device)
+    if config.backend == "torch" or reason is not None:
+        return _torch_learner(config, head, network, generators, device)
+    return compiled_learner(config, spec, network, generators, learning_rate(config))
+
+
+def _torch_learner(
+    config: DQNConfig,
+    head: Head,
+    network: nn.Sequential,
+    generators: tuple[torch.Generator, torch.Generator],
+    device: torch.device,
+) -> TorchLearner:
     target = _target(config, network)
     networks: list[nn.Module] = [network] if target.network is network else [network, target.network]
     acting = copy.deepcopy(network).requires_grad_(False) if config.overlap else network
-    noise = Noise(networks, _generator(noise_rng, device))
-    acting_noise = Noise([acting], _generator(noise_rng, device))
     return TorchLearner(
         network,
         acting,
@@ -115,12 +114,12 @@ def _torch_learner(
         _scale(config, head, networks, device),
         _optimizer(config, network),
         learning_rate(config),
-        noise=noise,
-        acting_noise=acting_noise,
+        noise=Noise(networks, generators[0]),
+        acting_noise=Noise([acting], generators[1]),
         upload=PinnedMemory(device) if device.type == "cuda" else SharedMemory(),
         gradient_clip=config.gradient_clip,
         device=device,
-        autocast=_computes_in_bfloat16(config.precision, device),
+        autocast=computes_in_bfloat16(config.precision, device),
         compile=config.compile,
     )
 
@@ -187,12 +186,3 @@ def learning_rate(config: DQNConfig) -> LinearSchedule:
     """Return the step size by environment steps."""
     end = config.learning_rate if config.learning_rate_end is None else config.learning_rate_end
     return LinearSchedule(config.learning_rate, end, config.learning_rate_decay_steps)
-
-
-def _computes_in_bfloat16(precision: str, device: torch.device) -> bool:
-    if precision != "auto":
-        return precision == "bfloat16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    # Underscored, but torch has no public name for it; without the instructions bfloat16 is emulated and slower.
-    return bool(torch.cpu._is_avx512_bf16_supported())

@@ -7,7 +7,7 @@ B rows acted for, N transitions, K inputs, A actions, P parameters, L layers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
@@ -20,10 +20,14 @@ from tengen.agents.dqn.learner import Learnt
 from tengen.errors import UserError
 from tengen.perception.blas import use_one_thread
 from tengen.perception.networks import is_picture
+from tengen.perception.torch_state import module_state
 from tengen.schedules import LinearSchedule
 from tengen.types import Array, Bools, EnvSpec, Floats, Ints, State, Transition
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
     from tengen.agents.dqn.config import DQNConfig
 
 _Singles: TypeAlias = NDArray[np.float32]
@@ -147,14 +151,19 @@ class _Room:
 
 
 def compiled_learner(
-    config: DQNConfig, spec: EnvSpec, initial: State, learning_rate: LinearSchedule
+    config: DQNConfig,
+    spec: EnvSpec,
+    network: nn.Module,
+    generators: Sequence[torch.Generator],
+    learning_rate: LinearSchedule,
 ) -> CompiledLearner:
     """Return the learner that a config describes.
 
     Args:
         config: Its settings, for which `why_not_compiled` has nothing to say.
         spec: The environment.
-        initial: The state of the `TorchLearner` in whose place it is, which has drawn the parameters.
+        network: Linear layers with ReLU between them, whose parameters it begins with.
+        generators: Of noise, for the `TorchLearner` that may go on from its state; it has none itself.
         learning_rate: By environment steps.
     """
     space = spec.observation_space
@@ -167,6 +176,16 @@ def compiled_learner(
     targets = {"none": (0, 0.0), "periodic": (config.target_period, 1.0), "polyak": (1, config.target_rate)}
     clip = inf if config.gradient_clip is None else config.gradient_clip
     rule = Rule(config.double, _LOSSES[config.loss], clip, *optimizer, *targets[config.target])
+    parameters = module_state(network)
+    initial: State = {
+        "network": parameters,
+        "target": parameters,
+        "optimizer": {},
+        "scale": {},
+        "noise": [generator.get_state().numpy() for generator in generators],
+        "num_updates": 0,
+        "autocast": False,
+    }
     return CompiledLearner(initial, inputs, rule, learning_rate)
 
 
@@ -197,8 +216,8 @@ class CompiledLearner:
 
     @property
     def note(self) -> str | None:
-        """That it is this one."""
-        return "learning by compiled kernels"
+        """That it is this one, and why the first start takes a while."""
+        return "learning by compiled kernels (made at the first start, in some 20 seconds)"
 
     def _zeros(self) -> _Singles:
         return np.zeros(sum(int(np.prod(shape)) for shape in self._shapes.values()), np.float32)

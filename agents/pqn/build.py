@@ -10,6 +10,7 @@ from tengen.agents.pqn.config import PQNConfig
 from tengen.agents.pqn.learner import Learner
 from tengen.agents.pqn.rollout import Rollout
 from tengen.perception.normalised import normalised_q_network
+from tengen.perception.precision import computes_in_bfloat16
 from tengen.perception.radam import RAdam
 from tengen.schedules import LinearSchedule
 from tengen.types import EnvSpec
@@ -36,7 +37,7 @@ def build(config: PQNConfig, spec: EnvSpec, rng: np.random.Generator, device: st
         LinearSchedule(config.learning_rate, end, config.learning_rate_decay_steps),
         gradient_clip=config.gradient_clip,
         device=torch.device(device),
-        autocast=_computes_in_bfloat16(config.precision, device),
+        autocast=computes_in_bfloat16(config.precision, torch.device(device)),
     )
     return PQN(
         spec,
@@ -50,12 +51,3 @@ def build(config: PQNConfig, spec: EnvSpec, rng: np.random.Generator, device: st
         reward_clip=config.reward_clip,
         rng=agent_rng,
     )
-
-
-def _computes_in_bfloat16(precision: str, device: str) -> bool:
-    if precision != "auto":
-        return precision == "bfloat16"
-    if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported())
-    # Underscored, but torch has no public name for it; without the instructions bfloat16 is emulated and slower.
-    return bool(torch.cpu._is_avx512_bf16_supported())
