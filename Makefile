@@ -20,7 +20,7 @@ DEV := $(VENV)/.dev
 
 # What `make bench` runs; the other scripts there need to be told a run or an agent. They take different options, so
 # each has its own: `make bench STARTUP_ARGS='--runs 5' DQN_ATARI_ARGS='--steps 800'`.
-BENCHMARKS := benchmarks/startup.py benchmarks/dqn_atari.py
+BENCHMARKS := benchmarks/startup.py benchmarks/dqn_atari.py benchmarks/dqn_cartpole.py benchmarks/replay.py benchmarks/act.py
 STARTUP_ARGS ?=
 DQN_ATARI_ARGS ?=
 arguments_of = $($(shell basename $(1) .py | tr a-z A-Z)_ARGS)
