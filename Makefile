@@ -23,6 +23,9 @@ DEV := $(VENV)/.dev
 BENCHMARKS := benchmarks/startup.py benchmarks/dqn_atari.py benchmarks/dqn_cartpole.py benchmarks/replay.py benchmarks/act.py
 STARTUP_ARGS ?=
 DQN_ATARI_ARGS ?=
+DQN_CARTPOLE_ARGS ?=
+REPLAY_ARGS ?=
+ACT_ARGS ?=
 arguments_of = $($(shell basename $(1) .py | tr a-z A-Z)_ARGS)
 
 .DEFAULT_GOAL := help
@@ -78,7 +81,7 @@ format: $(DEV) ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(DEV) ## run the benchmarks, all of them even if one fails (STARTUP_ARGS, DQN_ATARI_ARGS)
+bench: $(DEV) ## run the benchmarks, all of them even if one fails (STARTUP_ARGS, DQN_ATARI_ARGS, ...)
 	@failed=; \
 	$(foreach script,$(BENCHMARKS),echo "== $(script)"; \
 	$(BIN)/python $(script) $(call arguments_of,$(script)) || failed="$$failed $(script)"; \

@@ -35,7 +35,13 @@ def bench(folder: Path, failing: str) -> tuple[subprocess.CompletedProcess[str],
     return done, (folder / "bin" / "python.log").read_text().splitlines()
 
 
-CALLS = ["benchmarks/startup.py --runs 5", "benchmarks/dqn_atari.py --steps 8 --threads 2"]
+CALLS = [
+    "benchmarks/startup.py --runs 5",
+    "benchmarks/dqn_atari.py --steps 8 --threads 2",
+    "benchmarks/dqn_cartpole.py",
+    "benchmarks/replay.py",
+    "benchmarks/act.py",
+]
 
 
 def test_each_benchmark_gets_its_own_options(tmp_path: Path) -> None:
