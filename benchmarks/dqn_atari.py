@@ -35,8 +35,9 @@ LEARN_START = 1_000
 class StepTengen(VecEnv):
     """A Tengen environment as SB3 wants it: reset by itself, the final observation in the infos."""
 
-    def __init__(self, config: EnvConfig) -> None:
+    def __init__(self, config: EnvConfig, seed: int = 0) -> None:
         self.env = make_env(config, training=True)
+        self.seed_of_env = seed
         spec = self.env.spec
         super().__init__(spec.num_envs, spec.observation_space, spec.action_space)
         self.returns: list[float] = []
@@ -44,7 +45,7 @@ class StepTengen(VecEnv):
 
     def reset(self) -> Any:
         """Start all rows."""
-        return self.env.reset(0).observation
+        return self.env.reset(self.seed_of_env).observation
 
     def step_async(self, actions: np.ndarray) -> None:
         """Take the actions."""
