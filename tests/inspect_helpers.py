@@ -18,7 +18,7 @@ LAKE, CARDS, CAR = EnvConfig("FrozenLake-v1"), EnvConfig("tengen/Blackjack-v0"),
 POLE = EnvConfig("CartPole-v1")
 SPAN = {"low": (-2.4, -3.0, -0.21, -3.0), "high": (2.4, 3.0, 0.21, 3.0)}
 
-WITHOUT_VALUES = {"dqn", "random", "reinforce_network"}
+WITHOUT_VALUES = {"random", "reinforce_network"}
 """Agents whose policies tell no values, so that there is nothing to be drawn."""
 
 

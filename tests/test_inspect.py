@@ -53,8 +53,7 @@ def test_a_run_of_every_agent_that_knows_values_can_be_inspected(
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_VALUES))
 def test_a_run_without_values_is_refused(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    small = {"dqn": {"hidden": (8,), "replay_capacity": 100, "learn_start": 50, "batch_size": 8}}
-    saved(name, POLE, tmp_path / "run", **small.get(name, {}))
+    saved(name, POLE, tmp_path / "run")
     assert main(["inspect", str(tmp_path / "run")]) == 2
     message = capsys.readouterr().err
     assert message.startswith(f"tengen: error: {name} has no table of values to be drawn")

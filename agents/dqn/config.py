@@ -121,7 +121,7 @@ class DQNConfig:
         for name, (smallest, greatest) in _RANGES.items():
             value = getattr(self, name)
             if not smallest <= value <= greatest:
-                limits = f"at least {smallest}" if greatest == inf else f"from {smallest} to {greatest}"
+                limits = f"at least {smallest}" if greatest == inf else f"between {smallest} and {greatest}"
                 raise UserError(f"agent.{name} must be {limits}, got {value}")
         for name in ("learning_rate", "adam_epsilon", "pop_art_rate"):
             if not getattr(self, name) > 0:
