@@ -1,0 +1,1 @@
+"""AlphaZero: a policy and value network that learns from its own search, by self-play."""

@@ -1,0 +1,1 @@
+"""Monte-Carlo tree search as an agent: it searches, and learns nothing."""

@@ -1,0 +1,1 @@
+"""Go: rules, observations, records of games."""

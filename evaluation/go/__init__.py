@@ -1,0 +1,1 @@
+"""Engines that play Go, the protocol that they talk by, and matches between them."""
