@@ -18,6 +18,7 @@ from tengen.types import (
     Floats,
     Ints,
     Metrics,
+    Playouts,
     PrioritizedSample,
     State,
     TimeStep,
@@ -26,6 +27,8 @@ from tengen.types import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from tengen.tables import EpisodeLog, TransitionTables, World
 
@@ -289,6 +292,40 @@ class Simulator(Protocol):
 
     def step(self, states: Any, actions: Ints, rng: np.random.Generator) -> tuple[Any, Floats, Floats]:
         """Return new states, the mover's reward [B], and discount [B] (-1 the other side moves, 0 terminated)."""
+        ...
+
+
+@runtime_checkable
+class PlayoutSimulator(Simulator, Protocol):
+    """A simulator that plays games out to their end at random by itself, faster than by `step`: search asks for it.
+
+    It holds no lock meanwhile (`nogil`), so that threads can share a batch.
+    """
+
+    def playouts(self, states: Any, seeds: NDArray[np.uint64]) -> Playouts:
+        """Play one light random game from each state [B] to its end, each by its own seed [B], whatever the others.
+
+        A finished state is worth 0, since nothing follows.
+        """
+        ...
+
+
+@runtime_checkable
+class SymmetricSimulator(Simulator, Protocol):
+    """A simulator whose states look the same, up to names, from K sides; 0 is the identity."""
+
+    @property
+    def num_symmetries(self) -> int:
+        """K."""
+        ...
+
+    @property
+    def symmetry_actions(self) -> Ints:
+        """Where each action goes, [K, A]: action `a` is `symmetry_actions[k, a]` in what `transform(_, k)` shows."""
+        ...
+
+    def transform(self, observation: Array, k: int) -> Array:
+        """Return observations [B, ...] as seen from side k."""
         ...
 
 

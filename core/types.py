@@ -72,6 +72,13 @@ class Transition(NamedTuple):
     next_legal: Bools | None = None  # [N, A]; None: all legal
 
 
+class Playouts(NamedTuple):
+    """What came of one light random game from each of B states."""
+
+    value: Floats  # [B], in [-1, 1], for the side to move in the given state
+    first: NDArray[np.int8] | None = None  # [B, A], first to play an action: 1 who is to move, -1 the other
+
+
 class PrioritizedSample(NamedTuple):
     """N transitions that were not drawn with equal probability."""
 
