@@ -1,0 +1,95 @@
+"""The tree search finds what minimax finds, and keeps to its budgets."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from mcts_games import RandomTree, played, tictactoe_values
+
+from tengen.envs.tictactoe import TicTacToe
+from tengen.planners.mcts import (
+    Budget,
+    Search,
+    SearchSettings,
+    light_playouts,
+    root_report,
+)
+from tengen.planners.mcts.settings import SelectRule
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+SETTINGS = [
+    SearchSettings(),
+    SearchSettings(rave_equivalence=50.0, expand_visits=3, leaves=4, exploration=0.3),
+    SearchSettings(rule="puct", leaves=4),
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["uct", "rave", "puct"])
+@pytest.mark.parametrize("moves", [[0, 4, 1], [4, 0, 8], [0, 8, 4, 2], [4, 1, 0, 8, 2], [0, 1, 4]])
+def test_on_tic_tac_toe_the_most_visited_move_is_a_minimax_move(settings: SearchSettings, moves: list[int]) -> None:
+    game = TicTacToe()
+    state = played(game, moves)
+    worth = tictactoe_values(state[0].tobytes())
+    search = Search(game, light_playouts(game), settings)
+    search.reset(state)
+    result = search.run(Budget(simulations=1500), rng())
+    best = int(result.actions[0])
+    assert worth[best] == max(worth.values())
+    assert result.values[0, best] == pytest.approx(worth[best], abs=0.25)
+    assert result.visits[0].sum() == 1500
+    assert not result.visits[0][state[0] != 0].any()
+
+
+@pytest.mark.parametrize("rule", ["uct", "puct"])
+@pytest.mark.parametrize("seed", range(5))
+def test_values_converge_to_minimax_on_games_with_rewards_on_the_way(seed: int, rule: SelectRule) -> None:
+    game = RandomTree(seed)
+    search = Search(game, game.network, SearchSettings(rule=rule, exploration=0.5))
+    search.reset(game.init(rng(), 1))
+    result = search.run(Budget(simulations=4000), rng())
+    worth = game.action_values(0)
+    best = int(result.actions[0])
+    assert worth[best] == max(worth.values())
+    assert result.values[0, best] == pytest.approx(worth[best], abs=0.1)
+
+
+def test_a_number_of_simulations_is_kept_to_whatever_the_batch() -> None:
+    game = TicTacToe()
+    for leaves in (1, 7, 64):
+        search = Search(game, light_playouts(game), SearchSettings(leaves=leaves))
+        search.reset(game.init(rng(), 3))
+        result = search.run(Budget(simulations=50), rng())
+        assert result.num_simulations == 50
+        np.testing.assert_array_equal(result.visits.sum(axis=1), 50)
+
+
+def test_a_search_ends_when_its_time_is_up_or_it_is_told_to_stop() -> None:
+    game = TicTacToe()
+    search = Search(game, light_playouts(game))
+    search.reset(game.init(rng(), 1))
+    search.run(Budget(simulations=1), rng())  # compiled
+    start = time.monotonic()
+    assert search.run(Budget(seconds=0.2), rng()).num_simulations > 10
+    assert time.monotonic() - start < 2.0
+    asked = iter([False, False, True])
+    assert search.run(Budget(), rng(), should_stop=lambda: next(asked)).num_simulations == 3
+
+
+def test_the_principal_variation_follows_the_most_visited_and_the_report_shows_it() -> None:
+    game = TicTacToe()
+    search = Search(game, light_playouts(game))
+    search.reset(played(game, [0, 4, 1]))
+    search.run(Budget(simulations=2000), rng())
+    line = search.principal_variation(0)
+    assert line[0] == 2  # O must block
+    assert search.principal_variation(0, 8)[:2] == [8, 2]  # else X wins
+    report = root_report(search, 0, name=lambda action: f"<{action}>").splitlines()
+    assert report[0].startswith("value ")
+    assert report[2].split()[0] == "<2>"
+    assert report[2].split()[4:] == [f"<{action}>" for action in line[1:]]
