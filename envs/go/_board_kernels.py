@@ -1,0 +1,459 @@
+"""Legal moves, moves, captures, liberties and scores of batches of boards, from `GoStates` as they are.
+
+Each kernel holds no lock (`nogil`), so that threads can share a batch. Colours are 1 black, -1 white, 0 none. Reasons
+are the numbers of `tengen.envs.go.rules.Refusal`.
+
+B batch, N points along a side, A = N * N + 1 actions: `y * N + x`, then the pass. H entries of history.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tengen._jit import njit
+from tengen.envs.go._chain_kernels import (
+    BLACK,
+    EMPTY,
+    WHITE,
+    Chains,
+    can_breathe,
+    is_single,
+    load,
+    make_chains,
+    neighbour,
+    padded,
+    press,
+    put,
+    take,
+    unpadded,
+)
+from tengen.types import Bools, Floats, Ints
+
+SIMPLE, POSITIONAL, SITUATIONAL = 0, 1, 2  # rules of ko
+
+NONE, OCCUPIED, SUICIDE, KO, SUPERKO, OFF_BOARD, GAME_OVER, MOVE_LIMIT, PLACING = range(9)  # as in `Refusal`
+
+_NUM_BITS = 8192  # of the sieve
+
+
+class Law(NamedTuple):
+    """What the kernels need of `Rules`."""
+
+    ko: int
+    suicide: bool
+    move_limit: int
+    placements: int  # black's first moves, which are handicap stones where he likes
+    komi: float  # with the bonus
+    territory: bool
+
+
+def _make_zobrist() -> NDArray[np.uint64]:
+    """Return random numbers by splitmix64 (Steele et al. 2014), the same for ever: saved states hold sums of them."""
+    z = np.arange(1, 3 * 512 + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (z ^ (z >> np.uint64(31))).reshape(3, 512)
+
+
+ZOBRIST = _make_zobrist()
+"""For a stone of colour BLACK or WHITE at a point with border, [3, 512]; [0, 0] stands for white being to move."""
+
+
+@njit(nogil=True)
+def legal_actions(states: Any, law: Law, legal: Bools) -> None:
+    """Write the legal actions, [B, A]; all True where the game is over."""
+    n = states.board.shape[1]
+    side = np.zeros(n, np.int8)
+    chains = make_chains(n)
+    sieve = np.zeros(_NUM_BITS // 64, np.uint64)
+    for b in range(len(legal)):
+        moves = states.moves[b]
+        legal[b, :] = states.passes[b] >= 2
+        legal[b, n * n] = moves >= law.placements
+        if states.passes[b] >= 2 or moves >= law.move_limit:
+            legal[b, n * n] = True
+            continue
+        num_empty = load(chains, side, states.board[b])
+        color = BLACK if states.to_move[b] > 0 else WHITE
+        if law.ko != SIMPLE:
+            fill_sieve(sieve, states.history[b], moves)
+        for k in range(num_empty):
+            p = np.uint64(chains.empties[k])
+            point = unpadded(p, n)
+            reason = check_point(chains, p, color, n, states.ko[b] == point, law, states.history[b], moves, sieve)
+            legal[b, point] = reason == NONE
+
+
+@njit(nogil=True)
+def play_actions(states: Any, law: Law, actions: Ints, check: bool, reasons: Ints) -> None:
+    """Play an action in each game, [B]. `states` is modified in place; a game that is over stays as it is.
+
+    Args:
+        states: The games.
+        law: The rules.
+        actions: What the side to move does.
+        check: Whether to look at ko and superko. Points must be empty and on the board in any case.
+        reasons: Gets why an action was refused, [B], 0 where it was not. A refused action changes nothing.
+    """
+    n = states.board.shape[1]
+    side = np.zeros(n, np.int8)
+    chains = make_chains(n)
+    sieve = np.zeros(0, np.uint64)
+    for b in range(len(actions)):
+        reasons[b] = play_one(states, b, law, actions[b], check, chains, side, sieve)
+
+
+@njit(makes_arrays=False)
+def play_one(
+    states: Any, b: int, law: Law, action: int, check: bool, chains: Chains, side: Any, sieve: NDArray[np.uint64]
+) -> int:
+    """Play an action in one game, by means of arrays for a board. Return why it was refused, or 0."""
+    n = states.board.shape[1]
+    moves = states.moves[b]
+    if states.passes[b] >= 2:
+        return NONE
+    if action == n * n:
+        if moves < law.placements:
+            return PLACING
+        states.passes[b] = 2 if moves >= law.move_limit else states.passes[b] + 1
+        states.ko[b] = -1
+        _turn(states, b, law, action, np.uint64(0))
+        return NONE
+    if moves >= law.move_limit:
+        return MOVE_LIMIT
+    if not 0 <= action < n * n:
+        return OFF_BOARD
+    y, x = action // n, action % n
+    if states.board[b, y, x] != 0:
+        return OCCUPIED
+    num_empty = load(chains, side, states.board[b])
+    mover = states.to_move[b]
+    color = BLACK if mover > 0 else WHITE
+    p, w = padded(action, n), np.uint64(n + 1)
+    if check:
+        reason = check_point(chains, p, color, n, states.ko[b] == action, law, states.history[b], moves, sieve)
+        if reason != NONE:
+            return int(reason)
+    change, captured, single = place(chains, w, p, color, num_empty)
+    states.ko[b] = -1
+    states.passes[b] = 0
+    states.board[b, y, x] = mover
+    if captured != 0:
+        states.captured[b, 0 if (mover > 0) == (captured > 0) else 1] += abs(captured)
+        _store(chains, n, states.board[b])
+        if captured == 1 and single:
+            states.ko[b] = _taken_beside(chains, w, p, n)
+    _turn(states, b, law, action, change)
+    return NONE
+
+
+@njit(makes_arrays=False)
+def _turn(states: Any, b: int, law: Law, action: int, change: np.uint64) -> None:
+    """Write down an action of the side to move, by which the board's hash changed, and whose turn it is next."""
+    for k in range(states.last.shape[1] - 1, 0, -1):
+        states.last[b, k] = states.last[b, k - 1]
+    states.last[b, 0] = action
+    moves = states.moves[b]
+    before = states.to_move[b]
+    after = before if moves + 1 < law.placements else -before
+    states.to_move[b] = after
+    if law.ko != SIMPLE and moves + 1 < states.history.shape[1]:
+        if law.ko == SITUATIONAL and after != before:
+            change ^= ZOBRIST[0, 0]
+        states.history[b, moves + 1] = states.history[b, moves] ^ change
+    if moves < law.move_limit:
+        states.moves[b] = moves + 1
+
+
+@njit(makes_arrays=False)
+def place(chains: Chains, w: Any, p: Any, color: int, num_empty: Any) -> Any:
+    """Put a stone on an empty point, and take what it captures, or its own chain where it has no liberty then.
+
+    Returns:
+        The change of the board's hash; the number of captured stones, negative for own ones; and whether the stone was
+        a chain of its own without empty neighbours, by which one captured stone makes a ko.
+    """
+    single = chains.around[p] >> 8 == 0 and is_single(chains, p, color)
+    first = num_empty - np.uint64(1)
+    change = ZOBRIST[color, p]
+    press(chains, w, p, -1)
+    num_empty = put(chains, w, p, color, num_empty)
+    gone, captured = 3 - color, np.int64(num_empty) - np.int64(first)
+    known = np.uint64(chains.chain[p])
+    if chains.liberties[known] == 0:
+        num_empty = take(chains, w, known, num_empty)
+        gone, captured = color, -(np.int64(num_empty) - np.int64(first))
+    for k in range(first, num_empty):
+        change ^= ZOBRIST[gone, np.uint64(chains.empties[np.uint64(k)])]
+    return change, captured, single
+
+
+@njit(makes_arrays=False)
+def _taken_beside(chains: Chains, w: Any, p: Any, n: int) -> int:
+    """Return the point of the only empty neighbour."""
+    for k in range(4):
+        q = neighbour(p, w, k)
+        if chains.color[q] == EMPTY:
+            return int(unpadded(q, n))
+    return -1
+
+
+@njit(makes_arrays=False)
+def _store(chains: Chains, n: int, board: NDArray[np.int8]) -> None:
+    for y in range(n):
+        for x in range(n):
+            c = chains.color[np.uint64((y + 1) * (n + 1) + x + 1)]
+            board[y, x] = 1 if c == BLACK else (-1 if c == WHITE else 0)
+
+
+@njit(makes_arrays=False)
+def check_point(
+    chains: Chains,
+    p: Any,
+    color: int,
+    n: int,
+    is_ko: bool,
+    law: Law,
+    history: NDArray[np.uint64],
+    moves: int,
+    sieve: NDArray[np.uint64],
+) -> int:
+    """Return why a stone may not be put on an empty point, or 0.
+
+    Args:
+        chains: The board.
+        p: The point, with border.
+        color: BLACK or WHITE.
+        n: Points along a side.
+        is_ko: Whether the other side has just taken a ko there.
+        law: The rules.
+        history: Hashes of positions, of which `moves` is the present one.
+        moves: Moves so far.
+        sieve: Of the history, by `fill_sieve`; or empty: there is none.
+    """
+    w = np.uint64(n + 1)
+    breathing = can_breathe(chains, w, p, color)
+    if not breathing and (not law.suicide or is_single(chains, p, color)):
+        return SUICIDE
+    if is_ko:
+        return KO
+    if law.ko == SIMPLE:
+        return NONE
+    after = history[moves] ^ change_by(chains, w, p, color, breathing)
+    if law.ko == SITUATIONAL and moves + 1 >= law.placements:
+        after ^= ZOBRIST[0, 0]
+    if len(sieve):
+        bit = after & np.uint64(_NUM_BITS - 1)
+        if not (sieve[bit >> np.uint64(6)] >> (bit & np.uint64(63))) & np.uint64(1):
+            return NONE
+    for k in range(moves, -1, -1):
+        if history[k] == after:
+            return SUPERKO
+    return NONE
+
+
+@njit(makes_arrays=False)
+def fill_sieve(sieve: NDArray[np.uint64], history: NDArray[np.uint64], moves: int) -> None:
+    """Set a bit for each position so far: what has its bit clear is new, and the history needs no search."""
+    sieve[:] = 0
+    for k in range(moves + 1):
+        bit = history[k] & np.uint64(_NUM_BITS - 1)
+        sieve[bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))
+
+
+@njit(makes_arrays=False)
+def change_by(chains: Chains, w: Any, p: Any, color: int, breathing: bool) -> Any:
+    """Return by what a board's hash would change with a stone on an empty point, where that is no single suicide."""
+    change = ZOBRIST[color, p]
+    gone = 3 - color if breathing else color
+    if not breathing:
+        change = np.uint64(0)  # the stone goes with its neighbours
+    if chains.around[p] >> 4 * (gone - 1) & 15 == 0:
+        return change
+    press(chains, w, p, -1)
+    for k in range(4):
+        q = neighbour(p, w, k)
+        known = np.uint64(chains.chain[q])
+        if chains.color[q] != gone or chains.liberties[known] != 0:
+            continue
+        seen = False
+        for j in range(k):
+            earlier = neighbour(p, w, j)
+            seen = seen or (chains.color[earlier] == gone and np.uint64(chains.chain[earlier]) == known)
+        if not seen:
+            s = known
+            while True:
+                change ^= ZOBRIST[gone, s]
+                s = np.uint64(chains.after[s])
+                if s == known:
+                    break
+    press(chains, w, p, 1)
+    return change
+
+
+@njit(nogil=True)
+def hash_boards(boards: NDArray[np.int8], hashes: NDArray[np.uint64]) -> None:
+    """Write the hashes [B] of boards [B, N, N], with black to move."""
+    n = boards.shape[1]
+    for b in range(len(boards)):
+        total = np.uint64(0)
+        for point in range(n * n):
+            stone = boards[b, point // n, point % n]
+            if stone:
+                total ^= ZOBRIST[BLACK if stone > 0 else WHITE, padded(point, n)]
+        hashes[b] = total
+
+
+@njit(nogil=True)
+def count_liberties(boards: NDArray[np.int8], liberties: NDArray[np.int16]) -> None:
+    """Write how many liberties each stone's chain has, int16 [B, N, N]; 0 where there is no stone."""
+    n = boards.shape[1]
+    side = np.zeros(n, np.int8)
+    chains = make_chains(n)
+    w = np.uint64(n + 1)
+    counted = np.zeros((n + 2) * (n + 1) + 1, np.uint16)  # the chain that an empty point was last counted for
+    for b in range(len(boards)):
+        load(chains, side, boards[b])
+        counted[:] = 0
+        for point in range(n * n):
+            p = padded(point, n)
+            if chains.color[p] == EMPTY:
+                liberties[b, point // n, point % n] = 0
+            elif chains.chain[p] == p:
+                count = 0
+                s = p
+                while True:
+                    for k in range(4):
+                        q = neighbour(s, w, k)
+                        if chains.color[q] == EMPTY and counted[q] != p:
+                            counted[q] = p
+                            count += 1
+                    s = np.uint64(chains.after[s])
+                    if s == p:
+                        break
+                chains.stones[p] = count
+        for point in range(n * n):
+            p = padded(point, n)
+            if chains.color[p] != EMPTY:
+                liberties[b, point // n, point % n] = chains.stones[np.uint64(chains.chain[p])]
+
+
+@njit(nogil=True)
+def count_captures(states: Any, captures: NDArray[np.int16]) -> None:
+    """Write how many stones a move at each empty point would take from the other side, int16 [B, N, N]."""
+    n = states.board.shape[1]
+    side = np.zeros(n, np.int8)
+    chains = make_chains(n)
+    w = np.uint64(n + 1)
+    for b in range(len(states.board)):
+        load(chains, side, states.board[b])
+        other = WHITE if states.to_move[b] > 0 else BLACK
+        for point in range(n * n):
+            p = padded(point, n)
+            count = 0
+            if chains.color[p] == EMPTY:
+                press(chains, w, p, -1)
+                for k in range(4):
+                    q = neighbour(p, w, k)
+                    known = np.uint64(chains.chain[q])
+                    if chains.color[q] == other and chains.liberties[known] == 0:
+                        count += chains.stones[known]
+                        chains.liberties[known] = 1 << 20  # not twice
+                for k in range(4):
+                    q = neighbour(p, w, k)
+                    known = np.uint64(chains.chain[q])
+                    if chains.color[q] == other and chains.liberties[known] >= 1 << 20:
+                        chains.liberties[known] -= 1 << 20
+                press(chains, w, p, 1)
+            captures[b, point // n, point % n] = count
+
+
+@njit(nogil=True)
+def own_points(boards: NDArray[np.int8], owners: NDArray[np.int8]) -> None:
+    """Write whose each point is, int8 [B, N, N]: a stone's, or of an empty region the only colour that touches it."""
+    n = boards.shape[1]
+    waiting = np.zeros(n * n, np.int16)
+    region = np.zeros(n * n, np.int16)
+    for b in range(len(boards)):
+        owners[b] = boards[b]
+        board, owner = boards[b].ravel(), owners[b].ravel()
+        for start in range(n * n):
+            if board[start] != 0 or owner[start] != 0:
+                continue
+            owner[start] = 2  # seen
+            waiting[0] = start
+            num_waiting, size, touched = 1, 0, 0
+            while num_waiting:
+                num_waiting -= 1
+                point = waiting[num_waiting]
+                region[size] = point
+                size += 1
+                for k in range(4):
+                    if k == 0 and point >= n:
+                        other = point - n
+                    elif k == 1 and point % n > 0:
+                        other = point - 1
+                    elif k == 2 and point % n < n - 1:
+                        other = point + 1
+                    elif k == 3 and point < n * (n - 1):
+                        other = point + n
+                    else:
+                        continue
+                    if board[other] != 0:
+                        touched |= 1 if board[other] > 0 else 2
+                    elif owner[other] == 0:
+                        owner[other] = 2
+                        waiting[num_waiting] = other
+                        num_waiting += 1
+            whose = 1 if touched == 1 else (-1 if touched == 2 else 3)  # 3: nobody's
+            for k in range(size):
+                owner[region[k]] = whose
+        for point in range(n * n):
+            if owner[point] == 3:
+                owner[point] = 0
+
+
+@njit(nogil=True)
+def score_states(states: Any, law: Law, scores: Floats) -> None:
+    """Write black's points less white's and komi, [B]."""
+    n = states.board.shape[1]
+    owners = np.zeros((1, n, n), np.int8)
+    for b in range(len(scores)):
+        own_points(states.board[b : b + 1], owners)
+        total = 0
+        for point in range(n * n):
+            y, x = point // n, point % n
+            if not law.territory or states.board[b, y, x] == 0:
+                total += owners[0, y, x]
+        if law.territory:
+            total += states.captured[b, 0] - states.captured[b, 1]
+        scores[b] = total - law.komi
+
+
+@njit(nogil=True)
+def count_legal_positions(n: int) -> int:
+    """Return how many of the 3^(n * n) boards have a liberty for every chain (OEIS A094777)."""
+    side = np.zeros(n, np.int8)
+    chains = make_chains(n)
+    board = np.zeros((1, n, n), np.int8)
+    points = board.ravel()
+    found = 0
+    while True:
+        load(chains, side, board[0])
+        legal = True
+        for point in range(n * n):
+            p = padded(point, n)
+            if chains.color[p] != EMPTY and chains.liberties[np.uint64(chains.chain[p])] == 0:
+                legal = False
+                break
+        found += legal
+        point = 0
+        while point < n * n and points[point] == 1:  # the next number in base 3, of digits 0, -1, 1
+            points[point] = 0
+            point += 1
+        if point == n * n:
+            return found
+        points[point] = -1 if points[point] == 0 else 1

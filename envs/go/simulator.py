@@ -1,0 +1,168 @@
+"""Go as a batched simulator: the class that search, environments and engines share. Start reading at `Go`.
+
+B batch, N points along a side, A = N * N + 1 actions: `y * N + x`, y from the top and x from the left, then the pass.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tengen.envs.go import _board_kernels as kernels
+from tengen.envs.go.coordinates import fixed_handicap
+from tengen.envs.go.rules import Refusal, Rules
+from tengen.envs.go.states import NUM_LAST, GoStates
+from tengen.types import Array, Bools, Floats, Ints
+
+_KO = {"simple": kernels.SIMPLE, "positional": kernels.POSITIONAL, "situational": kernels.SITUATIONAL}
+
+
+class Go:
+    """The rules of Go. The side that moved last gets 1 when it wins, -1 when it loses, and 0 for a draw.
+
+    Two passes in a row end the game; the board is scored as it is. Resigning is for those who play, not an action.
+    A state at the move limit is not over: only a pass is legal there, and it ends the game.
+
+    Args:
+        rules: Which rules; the defaults of `Rules` unless given.
+        planes: What `observe` shows: "board" or "standard".
+    """
+
+    deterministic = True
+    alternates = True
+
+    def __init__(self, rules: Rules | None = None, planes: str = "board") -> None:
+        self.rules = Rules() if rules is None else rules
+        self.planes = planes
+        self.num_actions = self.rules.num_points + 1
+        placements = self.rules.handicap if self.rules.free_handicap else 0
+        self._law = kernels.Law(
+            _KO[self.rules.ko],
+            self.rules.suicide,
+            self.rules.move_limit,
+            placements,
+            float(self.rules.total_komi),
+            self.rules.scoring == "territory",
+        )
+
+    def init(self, rng: np.random.Generator, batch_size: int) -> GoStates:
+        """Return games at their start, with handicap stones on the standard points. Nothing is drawn."""
+        board = np.zeros((batch_size, self.rules.size, self.rules.size), np.int8)
+        to_move = 1
+        if self.rules.handicap and not self.rules.free_handicap:
+            board.reshape(batch_size, -1)[:, fixed_handicap(self.rules.handicap, self.rules.size)] = 1
+            to_move = -1
+        return self.setup(board, to_move)
+
+    def setup(self, board: NDArray[np.int8], to_move: int | NDArray[np.int8] = 1) -> GoStates:
+        """Return games that start from boards int8 [B, N, N] of 1 black, -1 white and 0.
+
+        Raises:
+            ValueError: The shape is wrong, or a chain has no liberties.
+        """
+        board = np.array(board, np.int8)
+        num_games, size = len(board), self.rules.size
+        if board.shape != (num_games, size, size):
+            raise ValueError(f"boards have the shape {board.shape}, expected [B, {size}, {size}]")
+        if ((self.liberties(board) == 0) & (board != 0)).any():
+            raise ValueError("a chain has no liberties")
+        length = 0 if self._law.ko == kernels.SIMPLE else self.rules.move_limit + 1
+        states = GoStates(
+            board,
+            np.full(num_games, to_move, np.int8),
+            np.full(num_games, -1, np.int16),
+            np.zeros(num_games, np.int8),
+            np.zeros(num_games, np.int16),
+            np.full((num_games, NUM_LAST), -1, np.int16),
+            np.zeros((num_games, 2), np.int16),
+            np.zeros((num_games, length), np.uint64),
+        )
+        if length:
+            hashes = np.zeros(num_games, np.uint64)
+            kernels.hash_boards(board, hashes)
+            if self._law.ko == kernels.SITUATIONAL:
+                hashes[states.to_move < 0] ^= kernels.ZOBRIST[0, 0]
+            states.history[:, 0] = hashes
+        return states
+
+    def observe(self, states: GoStates) -> Array:
+        """Return what the side to move sees: the planes [B, C, N, N].
+
+        "board" is one plane of float32: 1 own stones, -1 the opponent's, 0 none.
+        """
+        board = states.board * states.to_move[:, None, None]
+        return board[:, None].astype(np.float32)
+
+    def legal(self, states: GoStates) -> Bools:
+        """Return the legal actions [B, A]; all True where the game is over."""
+        legal = np.empty((len(states.board), self.num_actions), np.bool_)
+        kernels.legal_actions(states, self._law, legal)
+        return legal
+
+    def step(
+        self, states: GoStates, actions: Ints, rng: np.random.Generator | None = None
+    ) -> tuple[GoStates, Floats, Floats]:
+        """Play an action in each game.
+
+        Returns:
+            The games after it; the mover's reward [B]; and the discount [B]: -1 the other side moves, 1 the same does
+            (black has handicap stones left to place), 0 the game is over.
+        """
+        after, reasons = self.play(states, actions)
+        assert not reasons.any(), self._complaint(actions, reasons)
+        over = after.passes >= 2
+        discount = np.where(over, 0.0, after.to_move * states.to_move)
+        ended = over & (states.passes < 2)
+        reward = np.zeros(len(over))
+        if ended.any():
+            reward[ended] = np.sign(self.score(after.rows(ended))) * states.to_move[ended]
+        return after, reward, discount
+
+    def play(self, states: GoStates, actions: Ints) -> tuple[GoStates, Ints]:
+        """Play an action in each game, and say of those that are illegal why, instead of failing.
+
+        Returns:
+            The games after it, unchanged where it is illegal; and the reasons [B], numbers of `Refusal`, 0 where it is
+            legal.
+        """
+        after = states.copy()
+        reasons = np.zeros(len(actions), np.int64)
+        kernels.play_actions(after, self._law, np.asarray(actions, np.int64), True, reasons)
+        return after, reasons
+
+    def score(self, states: GoStates, dead: Bools | None = None) -> Floats:
+        """Return black's points less white's and komi, [B].
+
+        Args:
+            states: Any games; those that are not over are scored as they stand.
+            dead: Stones [B, N, N] that both sides agree are dead; they are taken first.
+        """
+        if dead is not None:
+            taken = np.where(dead, states.board, 0)
+            prisoners = np.stack([(taken < 0).sum(axis=(1, 2)), (taken > 0).sum(axis=(1, 2))], axis=1)
+            states = states._replace(board=states.board - taken, captured=states.captured + prisoners.astype(np.int16))
+        scores = np.empty(len(states.board))
+        kernels.score_states(states, self._law, scores)
+        return scores
+
+    def ownership(self, states: GoStates) -> NDArray[np.int8]:
+        """Return whose each point is if the board is scored as it is: 1 black's, -1 white's, 0 nobody's [B, N, N]."""
+        owners = np.empty_like(states.board)
+        kernels.own_points(np.ascontiguousarray(states.board), owners)
+        return owners
+
+    def liberties(self, board: NDArray[np.int8]) -> NDArray[np.int16]:
+        """Return how many liberties each stone's chain has, [B, N, N]; 0 where there is no stone."""
+        liberties = np.empty(board.shape, np.int16)
+        kernels.count_liberties(np.ascontiguousarray(board), liberties)
+        return liberties
+
+    def captures(self, states: GoStates) -> NDArray[np.int16]:
+        """Return how many stones the side to move would take by playing at each empty point, [B, N, N]."""
+        captures = np.empty(states.board.shape, np.int16)
+        kernels.count_captures(states, captures)
+        return captures
+
+    def _complaint(self, actions: Ints, reasons: Array) -> str:
+        row = int(reasons.argmax())
+        return f"illegal action {actions[row]} in row {row}: {Refusal(int(reasons[row])).sentence()}"
