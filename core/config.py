@@ -216,11 +216,17 @@ def lay_over(agent: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> 
 def make_run_config(agent: str, settings: Mapping[str, Any]) -> RunConfig:
     """Make a RunConfig of checked settings.
 
+    An agent whose schedules need to know how long it will train has a field `total_steps`, by default None; it is
+    filled in from `steps` here, once: a run that goes on for longer leaves it as it is.
+
     Raises:
         UserError: A value is out of its range.
     """
     _refuse_huge(settings)
-    agent_config = build(resolve_agent(agent)[0], settings["agent_config"])
+    agent_settings = settings["agent_config"]
+    if "total_steps" in agent_settings and agent_settings["total_steps"] is None:
+        agent_settings = {**agent_settings, "total_steps": settings["steps"]}
+    agent_config = build(resolve_agent(agent)[0], agent_settings)
     return build(RunConfig, {**settings, "agent": agent, "agent_config": agent_config})
 
 

@@ -254,7 +254,7 @@ def parse_table(text: str, name: str) -> dict[str, Any]:
 
 def default_folder(config: RunConfig) -> Path:
     """Return a folder that does not exist yet: runs/ENV/AGENT/TIME-seedN-PID."""
-    parent = Path("runs") / config.env.id.replace("/", "-").replace(":", "-") / config.agent
+    parent = Path("runs") / config.env.id.replace("/", "-").replace(":", "-") / config.agent.replace(":", "-")
     name = f"{datetime.now():%Y%m%d-%H%M%S}-seed{config.seed}-{os.getpid()}"  # two may start in the same second
     folder, number = parent / name, 1
     while folder.exists():

@@ -162,6 +162,9 @@ class _Session:
         if changed:
             self.progress.message(f"warning: versions changed, numbers may differ: {', '.join(changed)}")
         self.progress.message(f"going on from step {saved.step} of {self.run.folder}")
+        lacking = getattr(self.agent, "not_restored", None)  # what its checkpoints don't hold, if anything
+        if lacking is not None:
+            self.progress.message(f"warning: {self.config.agent} does not go on exactly: {lacking}")
         state = saved.state()
         loop = state["loop"]
         self.repetitions.load_state_dict(state["agent"], state["env"], loop["recorder"])
