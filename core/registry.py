@@ -115,6 +115,7 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
         "tengen/AccessControl-v0": "tengen.envs.book:make",
         "tengen/Blackjack-v0": "tengen.envs.book:make",
         "tengen/BlockingMaze-v0": "tengen.envs.book:make",
+        "tengen/ConnectFour-v0": "tengen.envs.connect_four:make",
         "tengen/DynaMaze-v0": "tengen.envs.book:make",
         "tengen/Gambler-v0": "tengen.envs.book:make",
         "tengen/Gridworld-v0": "tengen.envs.book:make",

@@ -15,6 +15,7 @@ from tengen.testing import check_agent, check_environment, check_replay, check_s
 
 # What an environment needs to be told about itself, by id. Whatever is registered and not here has the defaults.
 ENV_FACTS: dict[str, dict[str, Any]] = {
+    "tengen/ConnectFour-v0": {"deterministic": True},
     "tengen/TicTacToe-v0": {"deterministic": True},
 }
 
