@@ -24,6 +24,10 @@ for _line, _squares in enumerate(
 ):
     _LINES[list(_squares), _line] = 1
 
+_SQUARES = np.arange(9).reshape(3, 3)
+_TURNS = [np.rot90(board, turns).ravel() for board in (_SQUARES, _SQUARES.T) for turns in range(4)]
+_SOURCES = np.stack(_TURNS)  # [8, 9], the square that comes to each place when the board is turned or mirrored
+
 
 def make(config: EnvConfig, *, training: bool) -> Environment:
     """Make games of tic-tac-toe, `tengen/TicTacToe-v0`. Training and evaluation are the same.
@@ -48,6 +52,8 @@ class TicTacToe:
     num_actions = 9
     deterministic = True
     alternates = True
+    num_symmetries = 8
+    symmetry_actions: Ints = np.argsort(_SOURCES, axis=1)
 
     def init(self, rng: np.random.Generator, batch_size: int) -> Boards:
         """Return empty boards."""
@@ -72,6 +78,10 @@ class TicTacToe:
         won = (marked @ _LINES == 3).any(axis=1) & ~over
         ended = over | won | (marked != 0).all(axis=1)
         return np.where(over[:, None], states, -marked), won.astype(np.float64), np.where(ended, 0.0, -1.0)
+
+    def transform(self, observation: Array, k: int) -> Array:
+        """Return observations [B, 9] with the board turned (k % 4 quarters) and mirrored (k >= 4)."""
+        return observation[:, _SOURCES[k]]
 
     def render(self, states: Boards) -> Array:
         """Return a picture of the first board, uint8 [96, 96, 3]: X blue, O red, whoever is to move."""
