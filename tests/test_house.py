@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
 FOLDERS: dict[str, str] = {folder: package for package, folder in SETUPTOOLS["package-dir"].items()}
-DATA_SUFFIXES = {".toml", ".json", ".csv", ".npz", ".safetensors"}
+DATA_SUFFIXES = {".toml", ".json", ".csv", ".npz", ".safetensors", ".css", ".js"}
 
 # What costs a command too much to import before it is needed.
 HEAVY = {"ale_py", "gymnasium", "matplotlib", "numba", "stable_baselines3", "tensorboard", "torch", "wandb"}
