@@ -26,6 +26,6 @@ def halving_schedule(num_considered: int, num_simulations: int) -> tuple[Ints, I
         for _ in range(visits):
             levels += [level] * left
             level += 1
-            ends += [min(len(levels), num_simulations)] * left
+        ends += [min(len(levels), num_simulations)] * (len(levels) - len(ends))
         left = max(min(2, left), left // 2)
     return np.array(levels[:num_simulations], np.int64), np.array(ends[:num_simulations], np.int64)
