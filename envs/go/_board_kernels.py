@@ -37,6 +37,7 @@ SIMPLE, POSITIONAL, SITUATIONAL = 0, 1, 2  # rules of ko
 NONE, OCCUPIED, SUICIDE, KO, SUPERKO, OFF_BOARD, GAME_OVER, MOVE_LIMIT, PLACING = range(9)  # as in `Refusal`
 
 _NUM_BITS = 8192  # of the sieve
+_UNSEEN, _NOBODY = 2, 3  # in place of an owner, meanwhile
 
 
 class Law(NamedTuple):
@@ -46,8 +47,6 @@ class Law(NamedTuple):
     suicide: bool
     move_limit: int
     placements: int  # black's first moves, which are handicap stones where he likes
-    komi: float  # with the bonus
-    territory: bool
 
 
 def _make_zobrist() -> NDArray[np.uint64]:
@@ -66,7 +65,6 @@ ZOBRIST = _make_zobrist()
 def legal_actions(states: Any, law: Law, legal: Bools) -> None:
     """Write the legal actions, [B, A]; all True where the game is over."""
     n = states.board.shape[1]
-    side = np.zeros(n, np.int8)
     chains = make_chains(n)
     sieve = np.zeros(_NUM_BITS // 64, np.uint64)
     for b in range(len(legal)):
@@ -76,7 +74,7 @@ def legal_actions(states: Any, law: Law, legal: Bools) -> None:
         if states.passes[b] >= 2 or moves >= law.move_limit:
             legal[b, n * n] = True
             continue
-        num_empty = load(chains, side, states.board[b])
+        num_empty = load(chains, states.board[b])
         color = BLACK if states.to_move[b] > 0 else WHITE
         if law.ko != SIMPLE:
             fill_sieve(sieve, states.history[b], moves)
@@ -99,17 +97,14 @@ def play_actions(states: Any, law: Law, actions: Ints, check: bool, reasons: Int
         reasons: Gets why an action was refused, [B], 0 where it was not. A refused action changes nothing.
     """
     n = states.board.shape[1]
-    side = np.zeros(n, np.int8)
     chains = make_chains(n)
     sieve = np.zeros(0, np.uint64)
     for b in range(len(actions)):
-        reasons[b] = play_one(states, b, law, actions[b], check, chains, side, sieve)
+        reasons[b] = play_one(states, b, law, actions[b], check, chains, sieve)
 
 
 @njit(makes_arrays=False)
-def play_one(
-    states: Any, b: int, law: Law, action: int, check: bool, chains: Chains, side: Any, sieve: NDArray[np.uint64]
-) -> int:
+def play_one(states: Any, b: int, law: Law, action: int, check: bool, chains: Chains, sieve: NDArray[np.uint64]) -> int:
     """Play an action in one game, by means of arrays for a board. Return why it was refused, or 0."""
     n = states.board.shape[1]
     moves = states.moves[b]
@@ -129,7 +124,7 @@ def play_one(
     y, x = action // n, action % n
     if states.board[b, y, x] != 0:
         return OCCUPIED
-    num_empty = load(chains, side, states.board[b])
+    num_empty = load(chains, states.board[b])
     mover = states.to_move[b]
     color = BLACK if mover > 0 else WHITE
     p, w = padded(action, n), np.uint64(n + 1)
@@ -311,12 +306,11 @@ def hash_boards(boards: NDArray[np.int8], hashes: NDArray[np.uint64]) -> None:
 def count_liberties(boards: NDArray[np.int8], liberties: NDArray[np.int16]) -> None:
     """Write how many liberties each stone's chain has, int16 [B, N, N]; 0 where there is no stone."""
     n = boards.shape[1]
-    side = np.zeros(n, np.int8)
     chains = make_chains(n)
     w = np.uint64(n + 1)
     counted = np.zeros((n + 2) * (n + 1) + 1, np.uint16)  # the chain that an empty point was last counted for
     for b in range(len(boards)):
-        load(chains, side, boards[b])
+        load(chains, boards[b])
         counted[:] = 0
         for point in range(n * n):
             p = padded(point, n)
@@ -345,11 +339,10 @@ def count_liberties(boards: NDArray[np.int8], liberties: NDArray[np.int16]) -> N
 def count_captures(states: Any, captures: NDArray[np.int16]) -> None:
     """Write how many stones a move at each empty point would take from the other side, int16 [B, N, N]."""
     n = states.board.shape[1]
-    side = np.zeros(n, np.int8)
     chains = make_chains(n)
     w = np.uint64(n + 1)
     for b in range(len(states.board)):
-        load(chains, side, states.board[b])
+        load(chains, states.board[b])
         other = WHITE if states.to_move[b] > 0 else BLACK
         for point in range(n * n):
             p = padded(point, n)
@@ -371,78 +364,84 @@ def count_captures(states: Any, captures: NDArray[np.int16]) -> None:
             captures[b, point // n, point % n] = count
 
 
-@njit(nogil=True)
-def own_points(boards: NDArray[np.int8], owners: NDArray[np.int8]) -> None:
-    """Write whose each point is, int8 [B, N, N]: a stone's, or of an empty region the only colour that touches it."""
+@njit(nogil=True, makes_arrays=False)
+def own_points(boards: NDArray[np.int8], owners: NDArray[np.int8], scratch: NDArray[np.int16]) -> None:
+    """Write whose each point is, int8 [B, N, N]: a stone's, or of an empty region the only colour that touches it.
+
+    Args:
+        boards: The boards [B, N, N].
+        owners: Gets the owners.
+        scratch: Of any content, [N * N].
+    """
     n = boards.shape[1]
-    waiting = np.zeros(n * n, np.int16)
-    region = np.zeros(n * n, np.int16)
     for b in range(len(boards)):
-        owners[b] = boards[b]
-        board, owner = boards[b].ravel(), owners[b].ravel()
-        for start in range(n * n):
-            if board[start] != 0 or owner[start] != 0:
-                continue
-            owner[start] = 2  # seen
-            waiting[0] = start
-            num_waiting, size, touched = 1, 0, 0
-            while num_waiting:
-                num_waiting -= 1
-                point = waiting[num_waiting]
-                region[size] = point
-                size += 1
-                for k in range(4):
-                    if k == 0 and point >= n:
-                        other = point - n
-                    elif k == 1 and point % n > 0:
-                        other = point - 1
-                    elif k == 2 and point % n < n - 1:
-                        other = point + 1
-                    elif k == 3 and point < n * (n - 1):
-                        other = point + n
-                    else:
-                        continue
-                    if board[other] != 0:
-                        touched |= 1 if board[other] > 0 else 2
-                    elif owner[other] == 0:
-                        owner[other] = 2
-                        waiting[num_waiting] = other
-                        num_waiting += 1
-            whose = 1 if touched == 1 else (-1 if touched == 2 else 3)  # 3: nobody's
-            for k in range(size):
-                owner[region[k]] = whose
-        for point in range(n * n):
-            if owner[point] == 3:
-                owner[point] = 0
+        for y in range(n):
+            for x in range(n):
+                owners[b, y, x] = boards[b, y, x] if boards[b, y, x] else _UNSEEN
+        for y in range(n):
+            for x in range(n):
+                if owners[b, y, x] == _UNSEEN:
+                    _own_region(boards[b], owners[b], scratch, y, x)
+        for y in range(n):
+            for x in range(n):
+                if owners[b, y, x] == _NOBODY:
+                    owners[b, y, x] = 0
 
 
-@njit(nogil=True)
-def score_states(states: Any, law: Law, scores: Floats) -> None:
-    """Write black's points less white's and komi, [B]."""
-    n = states.board.shape[1]
-    owners = np.zeros((1, n, n), np.int8)
-    for b in range(len(scores)):
-        own_points(states.board[b : b + 1], owners)
-        total = 0
-        for point in range(n * n):
-            y, x = point // n, point % n
-            if not law.territory or states.board[b, y, x] == 0:
-                total += owners[0, y, x]
-        if law.territory:
-            total += states.captured[b, 0] - states.captured[b, 1]
-        scores[b] = total - law.komi
+@njit(makes_arrays=False)
+def _own_region(board: NDArray[np.int8], owner: NDArray[np.int8], region: NDArray[np.int16], y: int, x: int) -> None:
+    """Find the empty region of a point, and write whose it is."""
+    n = board.shape[0]
+    region[0] = y * n + x
+    owner[y, x] = _NOBODY
+    size, done, touched = 1, 0, 0
+    while done < size:
+        point = int(region[done])
+        done += 1
+        for k in range(4):
+            a = point // n + (k == 3) - (k == 0)
+            b = point % n + (k == 2) - (k == 1)
+            if 0 <= a < n and 0 <= b < n:
+                if board[a, b] != 0:
+                    touched |= 1 if board[a, b] > 0 else 2
+                elif owner[a, b] == _UNSEEN:
+                    owner[a, b] = _NOBODY
+                    region[size] = a * n + b
+                    size += 1
+    if touched == 1 or touched == 2:
+        for k in range(size):
+            owner[region[k] // n, region[k] % n] = 1 if touched == 1 else -1
+
+
+@njit(nogil=True, makes_arrays=False)
+def score_boards(
+    boards: NDArray[np.int8],
+    captured: NDArray[np.int16],
+    owners: NDArray[np.int8],
+    komi: float,
+    territory: bool,
+    scores: Floats,
+) -> None:
+    """Write black's points less white's and komi, [B], of boards [B, N, N] whose points are owned as given."""
+    n = boards.shape[1]
+    for b in range(len(boards)):
+        total = captured[b, 0] - captured[b, 1] if territory else 0
+        for y in range(n):
+            for x in range(n):
+                if not territory or boards[b, y, x] == 0:
+                    total += owners[b, y, x]
+        scores[b] = total - komi
 
 
 @njit(nogil=True)
 def count_legal_positions(n: int) -> int:
     """Return how many of the 3^(n * n) boards have a liberty for every chain (OEIS A094777)."""
-    side = np.zeros(n, np.int8)
     chains = make_chains(n)
     board = np.zeros((1, n, n), np.int8)
     points = board.ravel()
     found = 0
     while True:
-        load(chains, side, board[0])
+        load(chains, board[0])
         legal = True
         for point in range(n * n):
             p = padded(point, n)

@@ -5,8 +5,6 @@ left is also that at the right of the row above. Liberties are counted once for 
 "pseudo-liberties"): a chain has none exactly where the count is zero, and joining two chains is a sum. Indices are
 unsigned, as numba else asks of each whether it counts from the end.
 
-`side` stands for N: an array of N bytes, or a tuple of N bytes, whose length is known when numba compiles.
-
 P points with the border, N points along a side.
 """
 
@@ -68,9 +66,9 @@ def unpadded(p: Any, n: int) -> Any:
 
 
 @njit(makes_arrays=False)
-def load(chains: Chains, side: Any, board: NDArray[np.int8]) -> Any:
+def load(chains: Chains, board: NDArray[np.int8]) -> Any:
     """Fill the arrays from a board int8 [N, N] of 1, -1 and 0. Return the number of empty points."""
-    n = len(side)
+    n = board.shape[0]
     w = np.uint64(n + 1)
     num_empty = _ZERO
     color, around = chains.color, chains.around

@@ -5,14 +5,18 @@ B batch, N points along a side, A = N * N + 1 actions: `y * N + x`, y from the t
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tengen.envs.go import _board_kernels as kernels
+from tengen.envs.go._playout_kernels import play_out
 from tengen.envs.go.coordinates import fixed_handicap
+from tengen.envs.go.pictures import draw
 from tengen.envs.go.rules import Refusal, Rules
 from tengen.envs.go.states import NUM_LAST, GoStates
-from tengen.types import Array, Bools, Floats, Ints
+from tengen.types import Array, Bools, Floats, Ints, Playouts
 
 _KO = {"simple": kernels.SIMPLE, "positional": kernels.POSITIONAL, "situational": kernels.SITUATIONAL}
 
@@ -41,8 +45,6 @@ class Go:
             self.rules.suicide,
             self.rules.move_limit,
             placements,
-            float(self.rules.total_komi),
-            self.rules.scoring == "territory",
         )
 
     def init(self, rng: np.random.Generator, batch_size: int) -> GoStates:
@@ -142,13 +144,15 @@ class Go:
             prisoners = np.stack([(taken < 0).sum(axis=(1, 2)), (taken > 0).sum(axis=(1, 2))], axis=1)
             states = states._replace(board=states.board - taken, captured=states.captured + prisoners.astype(np.int16))
         scores = np.empty(len(states.board))
-        kernels.score_states(states, self._law, scores)
+        owners = self.ownership(states)
+        territory = self.rules.scoring == "territory"
+        kernels.score_boards(states.board, states.captured, owners, float(self.rules.total_komi), territory, scores)
         return scores
 
     def ownership(self, states: GoStates) -> NDArray[np.int8]:
         """Return whose each point is if the board is scored as it is: 1 black's, -1 white's, 0 nobody's [B, N, N]."""
         owners = np.empty_like(states.board)
-        kernels.own_points(np.ascontiguousarray(states.board), owners)
+        kernels.own_points(states.board, owners, np.empty(self.rules.num_points, np.int16))
         return owners
 
     def liberties(self, board: NDArray[np.int8]) -> NDArray[np.int16]:
@@ -163,6 +167,59 @@ class Go:
         kernels.count_captures(states, captures)
         return captures
 
+    def playouts(self, states: GoStates, seeds: NDArray[np.uint64]) -> Playouts:
+        """Play one light random game from each state [B] to its end, by its own seed [B]; 0 where it is over.
+
+        Players fill no eyes of their own; rules are area scoring with all of the komi, simple ko, and no suicide.
+        """
+        values = np.empty(len(states.board))
+        first = np.empty((len(values), self.num_actions), np.int8)
+        scrambled = _scramble(np.asarray(seeds, np.uint64))
+        komi = float(self.rules.total_komi)
+        play_out(states.board, states.to_move, states.ko, states.passes, scrambled, komi, values, first)
+        return Playouts(values, first)
+
+    @property
+    def num_symmetries(self) -> int:
+        """Of the square: 8."""
+        return 8
+
+    @cached_property
+    def symmetry_actions(self) -> Ints:
+        """Where each symmetry takes each action, [8, A]. A pass stays a pass."""
+        size = self.rules.size
+        points = np.arange(size * size).reshape(1, size, size)
+        actions = np.full((8, self.num_actions), size * size)
+        for k in range(8):
+            actions[k, self.transform(points, k).ravel()] = points.ravel()
+        return actions
+
+    def transform(self, observation: Array, k: int) -> Array:
+        """Return arrays [..., N, N] as seen from side k.
+
+        They are transposed if k has 4, then mirrored left and right if k has 1, then top and bottom if it has 2.
+        """
+        if k & 4:
+            observation = observation.swapaxes(-1, -2)
+        if k & 1:
+            observation = observation[..., ::-1]
+        if k & 2:
+            observation = observation[..., ::-1, :]
+        return np.ascontiguousarray(observation)
+
+    def render(self, states: GoStates) -> NDArray[np.uint8]:
+        """Return a picture of the first board, uint8 [24 N, 24 N, 3]; a ring marks the last move."""
+        return draw(states.board[0], int(states.last[0, 0]))
+
     def _complaint(self, actions: Ints, reasons: Array) -> str:
         row = int(reasons.argmax())
         return f"illegal action {actions[row]} in row {row}: {Refusal(int(reasons[row])).sentence()}"
+
+
+def _scramble(seeds: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return numbers without a likeness, none of them 0, for seeds that may be 0, 1, 2 (splitmix64)."""
+    z = seeds + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return np.where(z == 0, np.uint64(1), z)
