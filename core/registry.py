@@ -55,6 +55,7 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
         "dyna_q": "tengen.agents.dyna.config:DynaQConfig",
         "dyna_q_plus": "tengen.agents.dyna.config:DynaQPlusConfig",
         "expected_sarsa": "tengen.agents.tabular.config:ExpectedSarsaConfig",
+        "mcts": "tengen.agents.mcts.config:MCTSConfig",
         "monte_carlo": "tengen.agents.tabular.monte_carlo_config:MonteCarloConfig",
         "n_step_sarsa": "tengen.agents.tabular.multi_step_config:NStepSarsaConfig",
         "off_policy_monte_carlo": "tengen.agents.tabular.monte_carlo_config:OffPolicyMonteCarloConfig",

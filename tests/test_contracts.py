@@ -21,6 +21,7 @@ ENV_FACTS: dict[str, dict[str, Any]] = {
 
 # Settings with which an agent learns within a few hundred steps, by name. Others have their defaults.
 QUICK: dict[str, dict[str, Any]] = {
+    "mcts": {"simulations": 4, "leaves": 4},
     "dqn": {"learn_start": 100, "learn_period": 4, "target_period": 10, "hidden": (16,), "replay_capacity": 300},
 }
 
