@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from tengen.envs.config import EnvConfig
@@ -27,3 +28,13 @@ def make_env(config: EnvConfig, *, training: bool) -> Environment:
 
     environment: Environment = resolve_env(config.id)(config, training=training)
     return environment
+
+
+def _register_with_gymnasium() -> None:
+    """Have Gymnasium know our own environment of Go, if it is imported already: to import it here would take long."""
+    gymnasium = sys.modules.get("gymnasium")
+    if gymnasium is not None and hasattr(gymnasium, "register") and "tengen/Go-v0" not in gymnasium.registry:
+        gymnasium.register("tengen/Go-v0", "tengen.envs.go.gymnasium_env:GoEnv")
+
+
+_register_with_gymnasium()

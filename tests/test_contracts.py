@@ -16,6 +16,7 @@ from tengen.testing import check_agent, check_environment, check_replay, check_s
 # What an environment needs to be told about itself, by id. Whatever is registered and not here has the defaults.
 ENV_FACTS: dict[str, dict[str, Any]] = {
     "tengen/ConnectFour-v0": {"deterministic": True},
+    "tengen/Go-v0": {"deterministic": True},
     "tengen/TicTacToe-v0": {"deterministic": True},
 }
 
@@ -85,7 +86,7 @@ def test_an_atari_protocol_keeps_the_contract(protocol: str, training: bool) -> 
 def test_the_simulator_of_a_registered_environment_keeps_the_contract(env_id: str) -> None:
     spec = maker(env_id)(1).spec
     if spec.simulator is not None:
-        check_simulator(spec.simulator)
+        check_simulator(spec.simulator, num_steps=200)  # random games of Go are long
 
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "FrozenLake-v1", "tengen/TicTacToe-v0"])

@@ -15,6 +15,7 @@ from tengen.envs.go.coordinates import most_fixed_handicap
 from tengen.errors import UserError, did_you_mean
 
 MAX_SIZE = 19
+_MAX_KOMI = 1000  # more than any board has points; some programs ask for a certain win
 
 Scoring = Literal["area", "territory"]
 Ko = Literal["positional", "situational", "simple"]
@@ -109,8 +110,8 @@ class Rules:
                 raise UserError(f"Go's {name} must be true or false, got {getattr(self, name)!r}")
         if isinstance(self.komi, bool) or not isinstance(self.komi, int | float) or not math.isfinite(self.komi):
             raise UserError(f"komi must be a number of points such as 7.5, got {self.komi!r}")
-        if abs(self.komi) > self.size**2:
-            raise UserError(f"komi must be within {self.size**2} points either way, the whole board, got {self.komi}")
+        if abs(self.komi) > _MAX_KOMI:
+            raise UserError(f"komi must be within {_MAX_KOMI} points either way, got {self.komi}")
         most = self.size**2 - 1 if self.free_handicap else most_fixed_handicap(self.size)
         if not _is_int(self.handicap) or not (self.handicap == 0 or 2 <= self.handicap <= most):
             options = f"0 or from 2 to {most}" if most >= 2 else "0"

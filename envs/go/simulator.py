@@ -14,6 +14,7 @@ from tengen.envs.go import _board_kernels as kernels
 from tengen.envs.go._playout_kernels import play_out
 from tengen.envs.go.coordinates import fixed_handicap
 from tengen.envs.go.pictures import draw
+from tengen.envs.go.planes import encode, num_planes
 from tengen.envs.go.rules import Refusal, Rules
 from tengen.envs.go.states import NUM_LAST, GoStates
 from tengen.types import Array, Bools, Floats, Ints, Playouts
@@ -29,7 +30,10 @@ class Go:
 
     Args:
         rules: Which rules; the defaults of `Rules` unless given.
-        planes: What `observe` shows: "board" or "standard".
+        planes: What `observe` shows: "board" (own stones 1, the opponent's -1) or "standard".
+
+    Raises:
+        UserError: There are no such planes.
     """
 
     deterministic = True
@@ -38,6 +42,7 @@ class Go:
     def __init__(self, rules: Rules | None = None, planes: str = "board") -> None:
         self.rules = Rules() if rules is None else rules
         self.planes = planes
+        self.num_planes = num_planes(planes)
         self.num_actions = self.rules.num_points + 1
         placements = self.rules.handicap if self.rules.free_handicap else 0
         self._law = kernels.Law(
@@ -88,12 +93,8 @@ class Go:
         return states
 
     def observe(self, states: GoStates) -> Array:
-        """Return what the side to move sees: the planes [B, C, N, N].
-
-        "board" is one plane of float32: 1 own stones, -1 the opponent's, 0 none.
-        """
-        board = states.board * states.to_move[:, None, None]
-        return board[:, None].astype(np.float32)
+        """Return what the side to move sees: planes [B, C, N, N], of which `tengen.envs.go.planes` says the meaning."""
+        return encode(states, self.planes)
 
     def legal(self, states: GoStates) -> Bools:
         """Return the legal actions [B, A]; all True where the game is over."""
