@@ -119,6 +119,7 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
         "tengen/ConnectFour-v0": "tengen.envs.connect_four:make",
         "tengen/DynaMaze-v0": "tengen.envs.book:make",
         "tengen/Gambler-v0": "tengen.envs.book:make",
+        "tengen/Go-v0": "tengen.envs.go.environment:make",
         "tengen/Gridworld-v0": "tengen.envs.book:make",
         "tengen/JacksCarRental-v0": "tengen.envs.book:make",
         "tengen/MaximizationBias-v0": "tengen.envs.book:make",
