@@ -1,0 +1,93 @@
+"""`tengen gtp`: an engine for programs that speak the Go Text Protocol, such as Sabaki and GoGui."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tengen.cli.options import Command, Option, parse
+from tengen.errors import UserError
+
+_COMMAND = Command(
+    "tengen gtp",
+    "Play Go over standard input and output by the Go Text Protocol (GTP) version 2, with analysis.",
+    (
+        "tengen gtp",
+        "tengen gtp --size 19 --time 5 --threads 2",
+        "tengen gtp --player mcts --playouts 20000",
+        "tengen gtp --network runs/mine --time 2",
+    ),
+)
+PLAYER_OPTIONS = (
+    Option(
+        "network",
+        str | None,
+        "A network's file, a run, or none for light playouts alone; the shipped one of the board's size unless given.",
+        "shipped",
+        "FILE|RUN|none",
+    ),
+    Option("player", str | None, "In place of --network, a player as `tengen match` names them.", None, "PLAYER"),
+    Option("playouts", int | None, "Simulations a move; until the time is over unless given.", None, "N"),
+    Option("time", float | None, "Seconds a move; 1 unless --playouts or the other side's clock says more.", None, "S"),
+    Option("threads", int, "Threads that share playouts, or the network.", 1),
+    Option("size", int, "Of the board, 2 to 19.", 9),
+    Option("komi", float, "Points for White.", 7.5),
+    Option("rules", str, "tromp-taylor or chinese.", "tromp-taylor"),
+    Option("resign", float | None, "Win rate below which it resigns; none: never.", 0.03),
+    Option("seed", int | None, "Of what it draws; another each time unless given.", None),
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    parsed = parse(_COMMAND, PLAYER_OPTIONS, arguments)
+    if parsed is None:
+        return 0
+
+    from tengen.evaluation.go.gtp_commands import COMMANDS
+    from tengen.evaluation.go.server import serve
+
+    serve(make_engine(parsed.values), COMMANDS, sys.stdin.buffer, sys.stdout.buffer)
+    return 0
+
+
+def make_engine(given: Mapping[str, Any]) -> Any:
+    """Return the engine that the options ask for.
+
+    Raises:
+        UserError: They can't be had.
+    """
+    import numpy as np
+
+    from tengen.envs.go.rules import named_rules
+    from tengen.evaluation.go.engine import Engine
+    from tengen.evaluation.go.game import long_games
+
+    rules = long_games(named_rules(given["rules"], size=given["size"], komi=given["komi"]))
+    spec = _spec(given)
+    settings = spec.settings(given["playouts"], given["time"], given["resign"])
+    settings = dataclasses.replace(settings, removes_dead=given["rules"] != "tromp-taylor")
+    if given["seed"] is not None and given["seed"] < 0:
+        raise UserError(f"--seed must be 0 or more, got {given['seed']}")
+    seed = int(np.random.default_rng().integers(2**31)) if given["seed"] is None else given["seed"]
+    return Engine(spec.maker(), rules, settings, seed)
+
+
+def _spec(given: Mapping[str, Any]) -> Any:
+    """Return whom the options mean."""
+    from tengen.evaluation.go.specs import parse_player, shipped_network
+
+    if given["threads"] < 1:
+        raise UserError(f"--threads must be at least 1, got {given['threads']}")
+    if given["player"] is not None:
+        spec = parse_player(given["player"])
+        if spec.kind == "command":
+            raise UserError(f"--player must be one of ours, such as mcts or network:FILE, got {given['player']!r}")
+        return spec if "threads=" in spec.text else dataclasses.replace(spec, threads=given["threads"])
+    network = given["network"]
+    if network == "shipped":
+        network = shipped_network(given["size"])
+    text = "mcts" if network is None else f"network:{network}"
+    return dataclasses.replace(parse_player(text), threads=given["threads"])

@@ -1,0 +1,271 @@
+"""A player of Go: a game, a thinker, and what lies between: when to pass, to resign, and how long to think.
+
+Start reading at `genmove`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from tengen.envs.go.coordinates import BLACK, WHITE
+from tengen.envs.go.rules import Rules
+from tengen.envs.go.simulator import Go
+from tengen.errors import UserError
+from tengen.evaluation.go.clock import Clock
+from tengen.evaluation.go.estimate import estimated_ownership
+from tengen.evaluation.go.game import Game, Move
+from tengen.evaluation.go.thinkers import Maker, Thought, sensible
+from tengen.planners.mcts.budget import Budget
+from tengen.types import Array, Bools
+
+_RESIGN_TURNS = 3  # in a row with a hopeless value, before it resigns
+_DEAD = 0.6  # of how far the other side owns a dead stone's point, from -1 to 1
+_FIRST_LOOK: Final = 0.05  # seconds until an analysis says something for the first time
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How an engine plays.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+
+    playouts: int | None = None
+    """Simulations a move; None: until the time is over."""
+    seconds: float | None = None
+    """Seconds a move; None: until the playouts are done, or 1 without playouts. A controller's clock may give less."""
+    resign: float | None = 0.03
+    """Resign when the win rate was below this for three turns in a row; None: never."""
+    removes_dead: bool = False
+    """Whether a game's final score leaves out stones that look dead, as players would agree on. Tromp-Taylor's does
+    not."""
+
+    def __post_init__(self) -> None:
+        if self.playouts is not None and self.playouts < 1:
+            raise UserError(f"playouts must be at least 1, got {self.playouts}")
+        if self.seconds is not None and not 0 < self.seconds <= 86400:
+            raise UserError(f"time must be more than 0 seconds, and a day at most, got {self.seconds:g}")
+        if self.resign is not None and not 0 <= self.resign < 0.5:
+            raise UserError(f"resign must be a win rate from 0 to below 0.5, got {self.resign:g}")
+
+
+class Chosen(NamedTuple):
+    """What an engine did on its turn."""
+
+    action: int | None  # None: it resigns
+    thought: Thought | None  # None: nothing needed thinking about
+
+
+class Engine:
+    """A player, whose turn comes when it is asked.
+
+    Args:
+        maker: Makes what thinks.
+        rules: Of the first game.
+        settings: How to play.
+        seed: Of all that is drawn.
+    """
+
+    def __init__(
+        self, maker: Maker, rules: Rules | None = None, settings: EngineSettings | None = None, seed: int = 0
+    ) -> None:
+        self.settings = settings or EngineSettings()
+        self.clock = Clock()
+        self._maker = maker
+        self._seed = seed
+        self._rules = rules or Rules()
+        self._ownership: tuple[object, Array] | None = None  # the position, and whose its points will be
+        self.new_game()
+
+    @property
+    def rules(self) -> Rules:
+        """Of the game; the komi is that which was set, without a bonus for handicap stones."""
+        return self._rules
+
+    def new_game(self, rules: Rules | None = None, seed: int | None = None) -> None:
+        """Begin a game on an empty board; UserError, and nothing changes, where the thinker can't play by these rules.
+
+        Args:
+            rules: Other rules from now on.
+            seed: Another seed from now on: the same seed plays the same game.
+        """
+        rules = rules or self._rules
+        simulator = Go(rules, self._maker.planes)
+        thinker = self._maker(simulator)
+        self._thinker, self._rules = thinker, rules
+        self.game = Game(simulator)
+        self._seed = self._seed if seed is None else seed
+        self._rng = np.random.default_rng(self._seed)
+        self.handicap = 0  # of the stones set up
+        self._hopeless = {BLACK: 0, WHITE: 0}
+        self.clock.restart()
+
+    def set_rules(self, rules: Rules) -> None:
+        """Go on with the same board under other rules of the same size; UserError where they can't be played by."""
+        assert rules.size == self._rules.size, "another size needs a new game"
+        # What superko looks back on is kept as the rule of ko needs it.
+        if (rules.ko, rules.move_limit) == (self._rules.ko, self._rules.move_limit):
+            simulator = Go(_with_bonus(rules, self.handicap), self._maker.planes)
+            self._thinker = self._maker(simulator)
+            self.game = self.game.under(simulator)
+        elif not self.game.moves and not self.game.start.any():
+            self.new_game(rules)
+        else:
+            raise UserError("the rule of ko can be changed on an empty board only: clear_board first")
+        self._rules = rules
+
+    def set_up(self, board: Array, to_move: int, handicap: int = 0) -> None:
+        """Begin a game from a board int8 [N, N]; ValueError where a chain has no liberties.
+
+        Args:
+            board: 1 black, -1 white.
+            to_move: Whose turn it is.
+            handicap: How many of the stones are a handicap, for which the rules may give White points.
+        """
+        game = Game(Go(_with_bonus(self._rules, handicap), self._maker.planes), board, to_move)
+        self.new_game()
+        self.game, self.handicap = game, handicap
+        self._thinker = self._maker(game.simulator)
+
+    def resume(self, rules: Rules, game: Game) -> None:
+        """Take up a game of these rules that was left for another."""
+        self.new_game(rules)
+        self.game = game
+        self._thinker = self._maker(game.simulator)
+
+    def play(self, color: int, action: int) -> None:
+        """Play a move for either side.
+
+        Raises:
+            IllegalMoveError: The rules forbid it.
+        """
+        self.game.play(color, action)
+
+    def genmove(self, color: int, on_thought: Callable[[Thought], None] | None = None, period: float = 1.0) -> Chosen:
+        """Choose a move for a side, and play it.
+
+        Args:
+            color: Whose turn it is.
+            on_thought: Called with what is thought so far, every `period` seconds.
+            period: Seconds.
+        """
+        began = time.monotonic()
+        chosen = self.choose(color, on_thought, period)
+        self.clock.spend(color, time.monotonic() - began)
+        if chosen.thought is not None:
+            hopeless = self.settings.resign is not None and (chosen.thought.best.value + 1) / 2 < self.settings.resign
+            self._hopeless[color] = self._hopeless[color] + 1 if hopeless else 0
+            if self._hopeless[color] >= _RESIGN_TURNS:
+                return Chosen(None, chosen.thought)
+        assert chosen.action is not None
+        self.game.play(color, chosen.action)
+        return chosen
+
+    def choose(self, color: int, on_thought: Callable[[Thought], None] | None = None, period: float = 1.0) -> Chosen:
+        """Choose a move for a side without playing it; see `genmove`."""
+        game, pass_action = self.game, self.game.size**2
+        wins = color * game.score() > 0
+        if wins and game.moves and game.moves[-1] == Move(-color, pass_action):
+            return Chosen(pass_action, None)  # the game ends, and is won
+        allowed = sensible(game, color)
+        if not allowed[:-1].any():
+            return Chosen(pass_action, None)
+        game.turn_to(color)
+        thought = self._think(allowed, self._budget(color), on_thought, period)
+        return Chosen(thought.best.action, thought)
+
+    def analyze(self, color: int, period: float, interrupted: Callable[[], bool]) -> Iterator[Thought]:
+        """Yield what is thought of a side's moves, every `period` seconds, until interrupted; once at the least."""
+        allowed = sensible(self.game, color)
+        self.game.turn_to(color)
+        yield self._thinker.think(self.game, allowed, Budget(seconds=min(period, _FIRST_LOOK)), self._rng)
+        while not interrupted():
+            began = time.monotonic()
+            yield self._thinker.think(self.game, allowed, Budget(seconds=period), self._rng, interrupted)
+            # What takes no time to think of, as one look of a network, is not said more often for it.
+            while not interrupted() and time.monotonic() - began < period:
+                time.sleep(0.005)
+
+    def undo(self) -> None:
+        """Take back a move; ValueError where there is none."""
+        self.game.undo()
+        self._hopeless = {BLACK: 0, WHITE: 0}
+
+    def ownership(self) -> Array:
+        """Return whose each point will be, [N, N] from -1 white to 1 black, by playing on at random."""
+        states = self.game.states
+        if self._ownership is None or self._ownership[0] is not states:
+            self._ownership = states, estimated_ownership(self.game, np.random.default_rng(self._seed))
+        return self._ownership[1]
+
+    def dead(self) -> Bools:
+        """Return the stones [N, N] that look dead, chains as a whole: their points will be the other side's."""
+        board = self.game.board
+        against = -self.ownership() * board
+        dead = np.zeros(board.shape, np.bool_)
+        for chain in chains(board):
+            rows, columns = zip(*chain, strict=True)
+            dead[list(rows), list(columns)] = against[list(rows), list(columns)].mean() > _DEAD
+        return dead
+
+    def score(self) -> float:
+        """Return black's points less white's and komi, as the game stands."""
+        return self.game.score(self.dead() if self.settings.removes_dead else None)
+
+    def _budget(self, color: int) -> Budget:
+        settings = self.settings
+        limits = [settings.seconds, self.clock.seconds(color, len(self.game.moves), self.game.size**2)]
+        given = [limit for limit in limits if limit is not None]
+        if not given and settings.playouts is None:
+            given = [1.0]
+        return Budget(settings.playouts, min(given) if given else None)
+
+    def _think(
+        self, allowed: Bools, budget: Budget, on_thought: Callable[[Thought], None] | None, period: float
+    ) -> Thought:
+        """Think as much as the budget allows, in stretches where somebody listens."""
+        if on_thought is None:
+            return self._thinker.think(self.game, allowed, budget, self._rng)
+        deadline, simulations = budget.deadline(), budget.simulations
+        while True:
+            seconds = max(min(period, deadline - time.monotonic()), 0.0)
+            thought = self._thinker.think(self.game, allowed, Budget(simulations, seconds), self._rng)
+            on_thought(thought)
+            if simulations is not None:
+                simulations -= thought.simulations
+            if (
+                time.monotonic() >= deadline
+                or thought.simulations == 0
+                or (simulations is not None and simulations <= 0)
+            ):
+                return thought
+
+
+def _with_bonus(rules: Rules, handicap: int) -> Rules:
+    """Return rules with White's bonus for handicap stones in the komi."""
+    bonus = {"none": 0, "n": handicap, "n-1": max(0, handicap - 1)}[rules.handicap_bonus]
+    return replace(rules, komi=rules.komi + bonus)
+
+
+def chains(board: Array) -> list[list[tuple[int, int]]]:
+    """Return the points (row, column) of each chain on a board [N, N]."""
+    stones = {(y, x): int(board[y, x]) for y, x in zip(*np.nonzero(board), strict=True)}
+    found = []
+    while stones:
+        point, color = stones.popitem()
+        chain, queue = [], [point]
+        while queue:
+            y, x = queue.pop()
+            chain.append((int(y), int(x)))
+            for near in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+                if stones.get(near) == color:
+                    del stones[near]
+                    queue.append(near)
+        found.append(sorted(chain))
+    return sorted(found)

@@ -1,0 +1,188 @@
+"""A game of Go as it stands, for whoever plays or referees one: moves of either colour, taken back at will.
+
+The simulator knows strict turns and ends a game after two passes. GTP knows neither: a colour may move twice, and a
+game may go on after its end. So a pass is put in for the side that was left out, and passes that would end the game
+are forgotten when another move follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from tengen.envs.go.coordinates import vertex_of
+from tengen.envs.go.rules import Refusal, Rules
+from tengen.envs.go.simulator import Go
+from tengen.envs.go.states import GoStates
+from tengen.types import Array, Bools
+
+
+class IllegalMoveError(ValueError):
+    """The rules forbid a move; the message says why."""
+
+
+class Move(NamedTuple):
+    """A stone, or a pass."""
+
+    color: int
+    action: int
+
+
+class Stage(NamedTuple):
+    """A position, and the action that led to it from the stage before."""
+
+    states: GoStates  # of one game
+    action: int  # -1: none did
+
+
+class Game:
+    """Rules, moves, and all positions so far.
+
+    Args:
+        simulator: The rules.
+        board: Stones set up before the first move, int8 [N, N]; none unless given.
+        to_move: Who is to move then: 1 black, -1 white.
+
+    Raises:
+        ValueError: A chain that was set up has no liberties.
+    """
+
+    def __init__(self, simulator: Go, board: Array | None = None, to_move: int = 1) -> None:
+        self.simulator = simulator
+        self.moves: list[Move] = []
+        size = simulator.rules.size
+        start = np.zeros((size, size), np.int8) if board is None else board
+        self.line = [Stage(simulator.setup(start[None], to_move), -1)]  # with the passes that were put in
+        self._lengths = [1]  # of `line` after each move
+
+    @property
+    def size(self) -> int:
+        """N."""
+        return self.simulator.rules.size
+
+    @property
+    def states(self) -> GoStates:
+        """The position."""
+        return self.line[-1].states
+
+    @property
+    def board(self) -> Array:
+        """Stones, int8 [N, N]: 1 black, -1 white; rows from the top."""
+        board: Array = self.states.board[0]
+        return board
+
+    @property
+    def to_move(self) -> int:
+        """Whose turn it would be."""
+        return int(self.states.to_move[0])
+
+    @property
+    def over(self) -> bool:
+        """Whether the last two moves were passes."""
+        return self.passes() >= 2
+
+    @property
+    def start(self) -> Array:
+        """Stones before the first move, int8 [N, N]."""
+        board: Array = self.line[0].states.board[0]
+        return board
+
+    def play(self, color: int, action: int) -> None:
+        """Play a move.
+
+        Raises:
+            IllegalMoveError: The rules forbid it; nothing has changed.
+        """
+        line = self._turned_to(color)
+        after, reasons = self.simulator.play(line[-1].states, np.array([action]))
+        if reasons[0]:
+            where = vertex_of(action, self.size)
+            raise IllegalMoveError(f"illegal move {where}: {Refusal(int(reasons[0])).sentence()}")
+        self.line = [*line, Stage(after, action)]
+        self.moves.append(Move(color, action))
+        self._lengths.append(len(self.line))
+
+    def turn_to(self, color: int) -> None:
+        """Make it a colour's turn in a game that goes on, as one who is asked for a move has to see it."""
+        self.line = self._turned_to(color)
+
+    def undo(self) -> None:
+        """Take back the last move.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if not self.moves:
+            raise ValueError("no move to take back")
+        self.moves.pop()
+        self._lengths.pop()
+        del self.line[self._lengths[-1] :]
+
+    def legal(self, color: int) -> Bools:
+        """Return the legal actions of a colour, [A]."""
+        legal: Bools = self.simulator.legal(self._turned_to(color)[-1].states)[0]
+        return legal
+
+    def score(self, dead: Bools | None = None) -> float:
+        """Return black's points less white's and komi, if the board is counted as it is, less dead stones [N, N]."""
+        return float(self.simulator.score(self.states, None if dead is None else dead[None])[0])
+
+    def passes(self) -> int:
+        """Return with how many passes in a row the moves so far end."""
+        count = 0
+        while count < len(self.moves) and self.moves[-1 - count].action == self.size**2:
+            count += 1
+        return count
+
+    def under(self, simulator: Go) -> Game:
+        """Return the same game under rules that differ in komi only."""
+        game = Game(simulator, self.start, int(self.line[0].states.to_move[0]))
+        game.line, game.moves, game._lengths = list(self.line), list(self.moves), list(self._lengths)
+        return game
+
+    def _turned_to(self, color: int) -> list[Stage]:
+        """Return the line with a colour to move at its end."""
+        if self.to_move == color and not self.states.over[0]:
+            return list(self.line)
+        line = self.line[: self._lengths[-1]]  # without what an earlier change of turns put in
+        if line[-1].states.over[0]:
+            line[-1] = Stage(_going_on(line[-1].states), -1)
+        if int(line[-1].states.to_move[0]) != color:
+            passed, _ = self.simulator.play(line[-1].states, np.array([self.size**2]))
+            line.append(Stage(_going_on(passed), -1))
+        return line
+
+
+def long_games(rules: Rules) -> Rules:
+    """Return rules with room for a game that is played on until the last dead stone has been taken."""
+    return replace(rules, max_moves=max(3 * rules.size**2, 64)) if rules.max_moves == 0 else rules
+
+
+def _going_on(states: GoStates) -> GoStates:
+    """Return a position as if nobody had passed."""
+    return states._replace(passes=np.zeros_like(states.passes))
+
+
+def own_eyes(boards: Array, color: int) -> Bools:
+    """Return the points of boards [..., N, N] that are a colour's single eyes: playing there is hardly ever good.
+
+    All four neighbours are its own, and the other side has fewer than two of the diagonal points, at the edge none.
+    """
+    size = boards.shape[-1]
+    rim = [(0, 0)] * (boards.ndim - 2) + [(1, 1), (1, 1)]
+    own, other = np.pad(boards == color, rim, constant_values=True), np.pad(boards == -color, rim)
+
+    def shifted(points: Array, down: int, right: int) -> Array:
+        moved: Array = points[..., 1 + down : 1 + down + size, 1 + right : 1 + right + size]
+        return moved
+
+    enclosed = shifted(own, -1, 0) & shifted(own, 1, 0) & shifted(own, 0, -1) & shifted(own, 0, 1)
+    hostile = np.zeros(boards.shape, np.int64)
+    for down, right in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+        hostile += shifted(other, down, right)
+    hostile[..., [0, -1], :] += 1
+    hostile[..., 1:-1, [0, -1]] += 1
+    eyes: Bools = (boards == 0) & enclosed & (hostile < 2)
+    return eyes

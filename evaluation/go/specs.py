@@ -1,0 +1,161 @@
+"""Names of players, as the command line takes them: `mcts:playouts=2000`, `network:FILE`, a run, a command line.
+
+`parse_player` reads one; `PlayerSpec.maker` gives what thinks. Heavy imports wait until then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tengen.envs.go.gtp_client import find_program, split_command
+from tengen.errors import UserError, did_you_mean
+from tengen.planners.mcts.settings import SearchSettings
+
+if TYPE_CHECKING:
+    from tengen.evaluation.go.engine import EngineSettings
+    from tengen.evaluation.go.thinkers import Maker
+
+KINDS: Final = ("mcts", "network", "policy", "random")
+"""Our own: search over light playouts; search with a network; a network without search; chance."""
+
+LIGHT: Final = SearchSettings(rule="uct")
+"""How `mcts` searches."""
+
+_OWN: Final = {"playouts": int, "time": float, "threads": int, "resign": float}
+_SEARCH: Final = {field.name: field for field in dataclasses.fields(SearchSettings)}
+_HINT: Final = (
+    "players are mcts, mcts:playouts=2000, network:FILE, policy:FILE, random, a run's folder, or a command line"
+)
+
+
+@dataclass(frozen=True)
+class PlayerSpec:
+    """Who plays, and how.
+
+    Attributes:
+        text: As it was given.
+        kind: One of `KINDS`, or `command`.
+        source: The network's file or run; empty for none.
+        command: The words of a command line.
+        playouts: Simulations a move; None: as the caller says.
+        seconds: Seconds a move; None: as the caller says.
+        threads: For playouts or the network.
+        resign: The win rate below which it resigns; None: as the caller says.
+        search: Fields of `SearchSettings` that differ from the kind's own.
+    """
+
+    text: str
+    kind: str
+    source: str = ""
+    command: tuple[str, ...] = ()
+    playouts: int | None = None
+    seconds: float | None = None
+    threads: int = 1
+    resign: float | None = None
+    search: tuple[tuple[str, Any], ...] = ()
+
+    def maker(self) -> Maker:
+        """Return what makes its thinkers, ours only.
+
+        Raises:
+            UserError: A network can't be read, or a setting is out of its range.
+        """
+        from tengen.evaluation.go import makers
+
+        changes = dict(self.search)
+        if self.kind == "random":
+            return makers.RandomMaker()
+        if self.kind == "mcts":
+            settings = dataclasses.replace(LIGHT, **changes)
+            return makers.PlayoutMaker(settings, self.threads)
+        assert self.kind in ("network", "policy"), f"{self.kind} has no maker"
+        return makers.network_maker(self.source, changes, self.threads, searches=self.kind == "network")
+
+    def settings(self, playouts: int | None, seconds: float | None, resign: float | None) -> EngineSettings:
+        """Return how an engine plays it, given what holds where the name says nothing of its own."""
+        from tengen.evaluation.go.engine import EngineSettings
+
+        if self.playouts is not None or self.seconds is not None:
+            playouts, seconds = self.playouts, self.seconds
+        return EngineSettings(playouts, seconds, resign if self.resign is None else self.resign)
+
+
+def parse_player(text: str) -> PlayerSpec:
+    """Return the player of a name.
+
+    Raises:
+        UserError: It names none.
+    """
+    kind, colon, rest = text.strip().partition(":")
+    if kind in KINDS and " " not in kind:
+        return _own(text.strip(), kind, [item.strip() for item in rest.split(",")] if colon else [])
+    if os.path.isdir(os.path.expanduser(text)):
+        return PlayerSpec(text, "network", str(Path(text).expanduser()))
+    words = split_command(text)
+    if find_program(words[0]) is None:
+        known = [*KINDS, "gnugo --mode gtp"]
+        raise UserError(
+            f"{text!r} is no player, and no program is called {words[0]!r}.{did_you_mean(text, known)} {_HINT}"
+        )
+    return PlayerSpec(text, "command", command=tuple(words))
+
+
+def shipped_network(size: int) -> str | None:
+    """Return the file of the shipped network for a board, or None."""
+    return None
+
+
+def _own(text: str, kind: str, items: list[str]) -> PlayerSpec:
+    found: dict[str, Any] = {}
+    search: list[tuple[str, Any]] = []
+    source = ""
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals:
+            if kind not in ("network", "policy") or source or not item:
+                raise UserError(f"{item!r} in {text!r} is no setting: write them as in mcts:playouts=2000,threads=2")
+            source = str(Path(item).expanduser())
+        elif name in _OWN:
+            found[name] = _value(text, name, value, _OWN[name])
+        elif name in _SEARCH and kind in ("mcts", "network"):
+            search.append((name, _search_value(text, name, value)))
+        else:
+            known = [*_OWN, *_SEARCH]
+            raise UserError(
+                f"{kind} has no setting {name!r} (in {text!r}).{did_you_mean(name, known)} See `tengen gtp --help`"
+            )
+    spec = PlayerSpec(
+        text,
+        kind,
+        source,
+        playouts=found.get("playouts"),
+        seconds=found.get("time"),
+        threads=found.get("threads", 1),
+        resign=found.get("resign"),
+        search=tuple(search),
+    )
+    if spec.threads < 1:
+        raise UserError(f"threads in {text!r} must be at least 1, got {spec.threads}")
+    dataclasses.replace(LIGHT, **{name: value for name, value in search if name != "rule"})  # refuses wrong values
+    return spec
+
+
+def _search_value(text: str, name: str, value: str) -> Any:
+    default = getattr(SearchSettings(), name)
+    if isinstance(default, str):
+        return value
+    if value.lower() == "none":
+        return None
+    return _value(text, name, value, int if isinstance(default, int) else float)
+
+
+def _value(text: str, name: str, value: str, kind: type) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise UserError(f"{name} in {text!r} must be {what}, got {value!r}") from None

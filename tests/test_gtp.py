@@ -1,0 +1,345 @@
+"""The Go Text Protocol: what the specification says, answered by an engine."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from gtp_helpers import ask, engine, say
+
+from tengen.envs.go.coordinates import action_of
+from tengen.evaluation.go.gtp import Request, parse
+from tengen.evaluation.go.gtp_commands import COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("line", "request_"),
+    [
+        ("name", Request("", "name", ())),
+        ("12 play b C3\r\n", Request("12", "play", ("b", "C3"))),
+        ("\tplay \t w\tD4  ", Request("", "play", ("w", "D4"))),
+        ("play b C3 # a comment # more", Request("", "play", ("b", "C3"))),
+        ("na\x00m\x07e\x7f", Request("", "name", ())),
+        ("007 quit", Request("007", "quit", ())),
+        ("3name", Request("3", "name", ())),
+        ("42", Request("42", "", ())),
+        ("-1 name", Request("", "-1", ("name",))),
+        ("loadsgf /tmp/\u00e4 b.sgf", Request("", "loadsgf", ("/tmp/\u00e4", "b.sgf"))),
+    ],
+)
+def test_a_line_is_read_as_the_specification_says(line: str, request_: Request) -> None:
+    assert parse(line) == request_
+
+
+@pytest.mark.parametrize("line", ["", "\n", "   \t ", "# only a comment", "\x01\x02\r", "  # x"])
+def test_a_line_without_a_command_has_no_answer(line: str) -> None:
+    assert parse(line) is None
+    assert ask(engine(), line) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("protocol_version", "= 2\n\n"),
+        ("1 protocol_version", "=1 2\n\n"),
+        ("name", "= Tengen\n\n"),
+        ("known_command genmove", "= true\n\n"),
+        ("known_command fly", "= false\n\n"),
+        ("7 fly", "?7 unknown command\n\n"),
+        ("42", "?42 unknown command\n\n"),
+        ("boardsize 20", "? unacceptable size\n\n"),
+        ("boardsize 1", "? unacceptable size\n\n"),
+        ("boardsize nine", "? syntax error\n\n"),
+        ("boardsize", "? syntax error\n\n"),
+        ("play b", "? syntax error\n\n"),
+        ("play b Z9", "? invalid color or coordinate\n\n"),
+        ("play b I5", "? invalid color or coordinate\n\n"),
+        ("play green C3", "? invalid color or coordinate\n\n"),
+        ("genmove", "? syntax error\n\n"),
+        ("undo", "? cannot undo\n\n"),
+        ("komi much", "? syntax error\n\n"),
+        ("komi nan", "? syntax error\n\n"),
+        ("komi 1e999", "? syntax error\n\n"),
+        ("fixed_handicap 1", "? invalid handicap: 2 to 9 stones\n\n"),
+        ("set_free_handicap C3 C3", "? bad vertex list\n\n"),
+        ("set_free_handicap pass C3", "? bad vertex list\n\n"),
+        ("final_status_list tired", "? invalid status\n\n"),
+        ("time_left b 10", "? syntax error\n\n"),
+        (
+            "loadsgf /nowhere/game.sgf",
+            "? cannot load file: '/nowhere/game.sgf' can't be read: No such file or directory\n\n",
+        ),
+        ("lz-analyze b x", "? syntax error\n\n"),
+        ("kata-set-rules {", "? unknown rules: a name, or a dictionary as kata-get-rules shows\n\n"),
+    ],
+)
+def test_a_command_is_answered_as_the_specification_says(line: str, answer: str) -> None:
+    assert ask(engine(), line) == answer
+
+
+def test_a_komi_beyond_the_board_is_refused_in_words() -> None:
+    player = engine()
+    answer = ask(player, "komi 5000")
+    assert answer is not None
+    assert answer.startswith("? komi must be ")
+    assert player.rules.komi == 7.5
+
+
+def test_every_command_of_the_issue_is_known_and_listed() -> None:
+    wanted = """protocol_version name version known_command list_commands quit boardsize clear_board komi play genmove
+        undo final_score final_status_list time_settings time_left loadsgf showboard fixed_handicap place_free_handicap
+        set_free_handicap reg_genmove lz-analyze lz-genmove_analyze kata-analyze kata-set-rules kata-get-rules
+        gogui-analyze_commands"""
+    player = engine()
+    assert set(wanted.split()) <= set(COMMANDS)
+    assert say(player, "list_commands").split("\n") == sorted(COMMANDS)
+    for line in say(player, "gogui-analyze_commands").split("\n"):
+        _, _, command = line.split("/")
+        assert command.split()[0] in COMMANDS
+
+
+def test_an_illegal_move_says_why_and_changes_nothing() -> None:
+    player = engine()
+    say(player, "play b C3")
+    assert ask(player, "play w C3") == "? illegal move C3: the point is occupied\n\n"
+    say(player, "play b B2", "play b A1", "play b C1", "play b A3", "play b D2")
+    assert len(player.game.moves) == 6
+
+
+def test_a_move_that_would_take_back_a_ko_is_illegal() -> None:
+    player = engine()
+    black, white = ("D5", "C4", "D3"), ("E5", "F4", "E3", "D4")
+    say(player, *(f"play b {point}" for point in black), *(f"play w {point}" for point in white), "play b E4")
+    assert ask(player, "play w D4") == "? illegal move D4: the move takes back a ko at once\n\n"
+    say(player, "play w J9", "play b J1", "play w D4")
+
+
+def test_a_color_may_move_twice_and_a_game_go_on_after_two_passes() -> None:
+    player = engine()
+    say(player, "play b C3", "play b C4", "play w pass", "play b pass")
+    assert player.game.over
+    say(player, "play b pass", "play w D4", "genmove w", "undo", "undo")
+    assert player.game.over
+    assert player.game.board[9 - 3, 2] == 1
+
+
+def test_undo_leads_back_to_every_earlier_position() -> None:
+    player = engine(size=5)
+    boards = []
+    for turn in range(30):
+        boards.append(say(player, "showboard"))
+        say(player, f"genmove {'bw'[turn % 2]}")
+    for board in reversed(boards):
+        say(player, "undo")
+        assert say(player, "showboard") == board
+    assert ask(player, "undo") == "? cannot undo\n\n"
+
+
+def test_the_board_is_shown_with_coordinates_and_the_last_move() -> None:
+    player = engine(size=5)
+    assert say(player, "play b C3", "play w E1", "showboard").split("\n") == [
+        "A B C D E",
+        " 5 . . . . . 5",
+        " 4 . . . . . 4",
+        " 3 . . X . . 3",
+        " 2 . . . . . 2",
+        " 1 . . . .(O)1",
+        "   A B C D E",
+        "to move: B",
+    ]
+
+
+def test_the_final_score_is_counted_by_area_and_komi() -> None:
+    player = engine(size=5)
+    say(player, "komi 0.5", *(f"play b C{row}" for row in range(1, 6)))
+    assert say(player, "final_score") == "B+24.5"
+    say(player, *(f"play w D{row}" for row in range(1, 6)))
+    assert say(player, "final_score") == "B+4.5"  # 15 to 10
+    assert say(player, "komi 5", "final_score") == "0"
+    assert say(player, "komi 7.5", "final_score") == "W+2.5"
+    assert player.game.board.any(), "komi leaves the board alone"
+
+
+def test_stones_that_are_as_good_as_taken_are_dead() -> None:
+    player = engine(size=7)
+    say(player, *(f"play b D{row}" for row in range(1, 8)), *(f"play b {point}" for point in ("E6", "F6", "E2", "F2")))
+    say(player, "play b B6", "play b B2", "play w A4")
+    assert say(player, "final_status_list dead") == "A4"
+    alive = say(player, "final_status_list alive").split("\n")
+    assert sum(len(chain.split()) for chain in alive) == 13
+    assert say(player, "final_status_list seki") == ""
+    assert say(player, "final_score") == "B+21.5", "Tromp and Taylor leave every stone where it is"
+    assert say(player, "kata-set-rules chinese", "final_score") == "B+41.5"
+
+
+def test_fixed_handicaps_are_set_and_the_turn_is_whites() -> None:
+    player = engine()
+    assert set(say(player, "fixed_handicap 4").split()) == {"C3", "G7", "C7", "G3"}
+    assert player.game.to_move == -1
+    assert ask(player, "fixed_handicap 2") == "? board not empty\n\n"
+    assert ask(player, "undo") == "? cannot undo\n\n"
+    assert len(set(say(player, "clear_board", "place_free_handicap 12").split())) == 12
+    say(player, "clear_board", "set_free_handicap A1 B2 J9")
+    assert int((player.game.board > 0).sum()) == 3
+
+
+def test_whites_bonus_for_handicap_stones_depends_on_the_rules() -> None:
+    player = engine()
+    assert say(player, "fixed_handicap 3", "final_score") == "B+73.5"
+    say(player, 'kata-set-rules {"whiteHandicapBonus": "N"}')
+    assert say(player, "final_score") == "B+70.5"
+    say(player, 'kata-set-rules {"whiteHandicapBonus": "N-1"}')
+    assert say(player, "final_score") == "B+71.5"
+    assert json.loads(say(player, "kata-get-rules"))["whiteHandicapBonus"] == "N-1"
+
+
+def test_rules_come_and_go_as_katagos_dictionary() -> None:
+    player = engine()
+    rules = {"ko": "SITUATIONAL", "scoring": "TERRITORY", "suicide": False, "tax": "NONE", "whiteHandicapBonus": "0"}
+    say(player, f"kata-set-rules {json.dumps(rules)}")
+    assert json.loads(say(player, "kata-get-rules")) == {"hasButton": False, **rules}
+    say(player, "play b C3")
+    answer = ask(player, "kata-set-rules tromp-taylor")
+    assert answer == "? the rule of ko can be changed on an empty board only: clear_board first\n\n"
+
+
+SGF = "(;FF[4]GM[1]SZ[9]KM[6.5]AB[cc][gg];W[gc];B[cg];W[tt];B[ee])"
+
+
+def test_a_game_is_loaded_up_to_a_move(tmp_path: Path) -> None:
+    path = tmp_path / "game.sgf"
+    path.write_text(SGF, "utf-8")
+    player = engine(size=5)
+    say(player, f"loadsgf {path}")
+    assert (player.game.size, player.rules.komi, len(player.game.moves)) == (9, 6.5, 4)
+    assert player.game.board.reshape(-1)[action_of("E5", 9)] == 1
+    say(player, f"loadsgf {path} 2")
+    assert [move.action for move in player.game.moves] == [action_of("G7", 9)]
+    assert player.game.to_move == 1
+    assert int(player.game.board.sum()) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "(;",
+        "no game",
+        "(;SZ[25])",
+        "(;SZ[9];B[cc];W[cc])",
+        "(;SZ[9];B[zz])",
+        "(;SZ[5]AB[aa:ee])",
+        "(;SZ[9];B[cc];AB[dd])",
+    ],
+)
+def test_a_damaged_game_is_refused_and_the_board_stays(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "game.sgf"
+    path.write_text(text, "utf-8")
+    player = engine(size=7)
+    say(player, "play b C3")
+    before = say(player, "showboard")
+    answer = ask(player, f"loadsgf {path}")
+    assert answer is not None
+    assert answer.startswith("? cannot load file: ")
+    assert say(player, "showboard") == before
+    say(player, "genmove w", "undo", "undo")
+
+
+def test_a_larger_board_begins_a_new_game() -> None:
+    player = engine()
+    say(player, "play b C3", "boardsize 19", "play w T19")
+    assert player.game.size == 19
+    assert say(player, "showboard").count("\n") == 21
+
+
+def test_genmove_after_a_pass_ends_a_won_game_by_passing() -> None:
+    player = engine("mcts", size=5)
+    say(player, *(f"play b C{row}" for row in range(1, 6)), "play w pass")
+    assert say(player, "genmove b") == "pass"
+    assert player.game.over
+
+
+def test_the_same_seed_plays_the_same_game() -> None:
+    def moves(seed: int) -> list[str]:
+        player = engine("mcts", size=5, seed=seed)
+        return [say(player, f"genmove {'bw'[turn % 2]}") for turn in range(8)]
+
+    assert moves(1) == moves(1)
+    assert moves(1) != moves(2)
+
+
+def test_an_engine_resigns_only_after_three_hopeless_turns() -> None:
+    player = engine("mcts", size=5, playouts=60, resign=0.4)
+    hopeless = ("komi -25", *(f"play b C{row}" for row in range(1, 6)), "play b B3", "play b D3")
+    say(player, *hopeless)
+    for _ in range(2):
+        assert say(player, "genmove w") != "resign"
+        say(player, "play b pass")
+    assert say(player, "genmove w") == "resign"
+    never = engine("mcts", size=5, playouts=60, resign=None)
+    say(never, *hopeless)
+    assert "resign" not in [say(never, "genmove w") for _ in range(6)]
+
+
+# --- Garbage ---
+
+
+def garbage(rng: random.Random) -> str:
+    """A line that may be anything, and often is nearly a command."""
+    kind = rng.randrange(6)
+    if kind == 0:
+        return "".join(chr(rng.randrange(0, 0x250)) for _ in range(rng.randrange(60)))
+    words = [rng.choice([*COMMANDS, "fly", "", "#", "PLAY"]) for _ in range(1)]
+    pieces = ["b", "w", "black", "C3", "pass", "resign", "a20", "I5", "-1", "0", "7", "9", "19", "1e400", "nan", "\x00"]
+    pieces += [
+        "99999999999999999999",
+        "\u0663",
+        "{}",
+        '{"ko": 3}',
+        "[" * 500,
+        "interval",
+        "maxmoves",
+        "true",
+        "ownership",
+    ]
+    pieces += ["\ud800", "#", "dead", "alive", "/dev/null", "chinese", "1_0", "+5", "avoid", "\u3000", "E5", "D4", "A1"]
+    words += [rng.choice(pieces) for _ in range(rng.randrange(6))]
+    if rng.random() < 0.3:
+        words.insert(0, rng.choice(["1", "4294967296", "00", "-3", "1.5", "\u0661"]))
+    line = rng.choice([" ", " ", " ", "\t", "  "]).join(words)
+    if kind == 1 and line:
+        position = rng.randrange(len(line))
+        line = line[:position] + chr(rng.randrange(256)) + line[position + 1 :]
+    return line
+
+
+def fuzz(player: str, num_lines: int, seed: int) -> None:
+    rng = random.Random(seed)
+    tested = engine(player, size=5, playouts=2)
+    for number in range(num_lines):
+        line = garbage(rng)
+        if "analyze" in line or "win_rates" in line:
+            line = line.replace("analyze", "analyse") if rng.random() < 0.97 else line  # they take their time
+        request, answer = parse(line), ask(tested, line)
+        assert (answer is None) == (request is None), repr(line)
+        if request is None or answer is None:
+            continue
+        status, identity = answer[0], answer[1:].split(" ")[0].split("\n")[0]
+        assert identity == request.identity, repr(line)
+        assert "internal error" not in answer, f"{line!r}: {answer}"
+        assert status == "?" or request.command in COMMANDS, repr(line)
+        if number % 50 == 0 and tested.game.size > 7:
+            say(tested, "boardsize 5")  # so that thousands of lines don't take minutes
+
+
+def test_two_thousand_lines_of_garbage_are_survived() -> None:
+    fuzz("random", 1900, seed=1)
+    fuzz("mcts", 100, seed=2)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_lines_of_garbage_are_survived() -> None:
+    fuzz("random", 99_000, seed=3)
+    fuzz("mcts", 1000, seed=4)
