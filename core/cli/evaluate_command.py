@@ -6,10 +6,16 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tengen.cli.options import Command, Option, parse
 from tengen.cli.policy_options import CHECKPOINT, EPSILON, REPETITION, RUN, check_episodes, epsilon_of
+from tengen.errors import UserError
+
+if TYPE_CHECKING:
+    from tengen.run.folder import Run
+    from tengen.run.policy import LoadedPolicy
 
 _COMMAND = Command(
     "tengen evaluate",
@@ -18,6 +24,7 @@ _COMMAND = Command(
         "tengen evaluate runs/mine",
         "tengen evaluate runs/mine --episodes 30 --seed 1000 --json",
         "tengen evaluate runs/mine --checkpoint best --min-return 475",
+        "tengen evaluate runs/mine --opponent random",
     ),
 )
 _OPTIONS = (
@@ -28,6 +35,13 @@ _OPTIONS = (
     Option("num-envs", int, "Environments side by side.", 1),
     EPSILON,
     REPETITION,
+    Option(
+        "opponent",
+        str | None,
+        "In games of two sides, who plays the other one; moving first alternates. A run's own policy unless given.",
+        None,
+        "random|RUN|gtp:COMMAND",
+    ),
     Option("min-return", float | None, "Exit with code 1 when the mean return is below.", None),
     Option("json", bool, "Print one JSON object.", False),
 )
@@ -64,6 +78,8 @@ def _evaluate(given: Mapping[str, Any]) -> dict[str, Any]:
     run = open_run(given["run"])
     num_envs = min(given["num-envs"], given["episodes"])
     loaded = load_policy(run, given["checkpoint"], num_envs=num_envs, repetition=given["repetition"])
+    if given["opponent"] is not None:
+        return _evaluate_against(given, run, loaded)
     epsilon = epsilon_of(given, loaded.env)
     try:
         evaluation = evaluate(
@@ -88,6 +104,38 @@ def _evaluate(given: Mapping[str, Any]) -> dict[str, Any]:
         **summary,
         **exact_terms(loaded.policy, loaded.env, gamma, epsilon),
         **report_terms(loaded.env, run.config.env.id, summary["return_mean"], epsilon),
+    }
+
+
+def _evaluate_against(given: Mapping[str, Any], run: Run, loaded: LoadedPolicy) -> dict[str, Any]:
+    from tengen.evaluation.opponents import evaluate_against, load_rival, make_opponent, outcome_terms
+
+    try:
+        if given["epsilon"]:
+            raise UserError(f"--epsilon can't be had with --opponent, got {given['epsilon']:g}: leave one of them out")
+        opponent = make_opponent(given["opponent"], loaded.env, lambda folder: load_rival(Path(folder), run.config.env))
+        try:
+            evaluation = evaluate_against(
+                loaded.policy,
+                opponent,
+                loaded.env,
+                given["episodes"],
+                given["seed"],
+                on_episode=_progress(given["episodes"]),
+            )
+        finally:
+            opponent.close()
+    finally:
+        loaded.env.close()
+    return {
+        "agent": run.config.agent,
+        "env": run.config.env.id,
+        "step": loaded.step,
+        "opponent": given["opponent"],
+        "episodes": given["episodes"],
+        "seed": given["seed"],
+        **evaluation.summary(),
+        **outcome_terms(evaluation.returns),
     }
 
 
