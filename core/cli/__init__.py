@@ -15,6 +15,9 @@ _COMMANDS = {
     "play": "write a GIF or MP4 of a run's policy playing",
     "inspect": "draw the values and the policy that a run has learnt",
     "plan": "find values and a policy by dynamic programming over transition tables",
+    "perceive": "fit networks to examples, such as records of games, and test them",
+    "compare": "train agents with several seeds, or take finished runs, and say what the evidence says",
+    "gtp": "play Go with programs that speak the Go Text Protocol",
     "checkpoint": "show a run's latest checkpoint and the digest of its state",
     "list": "list agents, environments, presets, protocols or planners",
 }

@@ -1,0 +1,173 @@
+"""Networks over boards as single files: safetensors, with all that is needed to use them in the metadata as JSON.
+
+Loading a file never executes anything of it: the architecture is one of those named here, its parameters are numbers,
+and the weights are plain arrays.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import safetensors
+import safetensors.numpy
+import torch
+from torch import nn
+
+from tengen.checkpoint.files import replace
+from tengen.errors import UserError, did_you_mean
+from tengen.perception.board_networks import BoardOutputs, PolicyCNN, ResidualTower, fold
+from tengen.perception.torch_state import load_module_state, module_state
+from tengen.types import Array
+
+_CLASSES: Final[Mapping[str, type[nn.Module]]] = {"PolicyCNN": PolicyCNN, "ResidualTower": ResidualTower}
+_LIMITS: Final = {"planes": 256, "width": 4096, "layers": 200, "blocks": 200}
+_FORMAT: Final = 1
+_MOST_BYTES: Final = 1 << 31
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a network is and where it comes from.
+
+    Attributes:
+        architecture: `{"class": ..., "parameters": {...}}`, as `make_network` takes it.
+        planes: The kind of planes it sees, see `tengen.envs.go.planes`.
+        size: The board size it was trained on; it computes on any.
+        komi: That it was trained with; None where games had several.
+        about: Data, command, accuracy, strength: whatever is worth knowing, as JSON values.
+    """
+
+    architecture: dict[str, Any]
+    planes: str
+    size: int
+    komi: float | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A network and its card."""
+
+    network: nn.Module
+    card: Card
+    device: torch.device
+    in_bfloat16: bool = False
+
+    @torch.no_grad()
+    def __call__(self, planes: Array) -> tuple[Array, Array | None]:
+        """Return policy logits [B, N * N + 1] and values [B] (None without a value head) of planes [B, C, N, N]."""
+        x = torch.from_numpy(planes).to(self.device).to(torch.bfloat16 if self.in_bfloat16 else torch.float32)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bfloat16):
+            outputs: BoardOutputs = self.network(x.contiguous(memory_format=torch.channels_last))
+        return outputs.policy.cpu().numpy(), None if outputs.value is None else outputs.value.cpu().numpy()
+
+
+def make_network(architecture: Mapping[str, Any]) -> nn.Module:
+    """Return a new network of an architecture, `{"class": "PolicyCNN", "parameters": {"planes": 23, ...}}`.
+
+    Raises:
+        UserError: There is no such class, or its parameters are wrong.
+    """
+    name, parameters = architecture.get("class"), architecture.get("parameters")
+    if not isinstance(name, str) or name not in _CLASSES:
+        known = list(_CLASSES)
+        raise UserError(f"no network is called {name!r}.{did_you_mean(str(name), known)} Known: {', '.join(known)}.")
+    if not isinstance(parameters, Mapping) or "planes" not in parameters:
+        raise UserError(f"the parameters of {name} must be a table that says planes, got {parameters!r}")
+    for key, value in parameters.items():
+        if key in _LIMITS and not (type(value) is int and 1 <= value <= _LIMITS[key]):
+            raise UserError(f"{name}'s {key} must be a whole number from 1 to {_LIMITS[key]}, got {value!r}")
+        if key not in _LIMITS and not isinstance(value, bool):
+            raise UserError(f"{name}'s {key} must be true or false, got {value!r}")
+    try:
+        return _CLASSES[name](**parameters)
+    except TypeError as error:
+        raise UserError(f"{name} can't be made with {dict(parameters)}: {error}") from error
+
+
+def save_network(path: Path, network: nn.Module, card: Card) -> None:
+    """Write a network to a file, at one instant, its normalisations folded into the convolutions.
+
+    Raises:
+        UserError: The file can't be written.
+    """
+    folded = copy.deepcopy(network).eval()
+    fold(folded)
+    architecture = copy.deepcopy(card.architecture)
+    architecture["parameters"]["norm"] = False
+    saved = asdict(card) | {"architecture": architecture, "format": _FORMAT}
+    # safetensors keeps the order of memory, so that channels last would come back as other numbers
+    arrays = {name: array.copy(order="C") for name, array in module_state(folded).items()}
+    data = safetensors.numpy.save(arrays, {"tengen": json.dumps(saved)})
+    try:
+        replace(path, data)
+    except OSError as error:
+        raise UserError(f"the network can't be written to {path}: {error.strerror or error}") from error
+
+
+def load_network(path: Path, device: str = "cpu", *, in_bfloat16: bool = False) -> LoadedNetwork:
+    """Return the network of a file.
+
+    Args:
+        path: The file.
+        device: Where to compute.
+        in_bfloat16: Compute in bfloat16 rather than float32.
+
+    Raises:
+        UserError: It can't be read, is no network file of Tengen's, or its parts don't fit together.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UserError(f"{path} is no network file: it is larger than {_MOST_BYTES} bytes")
+        with safetensors.safe_open(path, "np") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- it is no mapping
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"the network file {path} can't be read: {error}") from error
+    card = _card(path, metadata)
+    try:
+        network = make_network(card.architecture)
+        load_module_state(network, state)
+    except UserError as error:
+        raise UserError(f"the network file {path} is damaged: {error}") from error
+    network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    return LoadedNetwork(network, card, torch.device(device), in_bfloat16)
+
+
+def _card(path: Path, metadata: Mapping[str, str]) -> Card:
+    try:
+        saved = json.loads(metadata["tengen"])
+        if saved.pop("format") != _FORMAT:
+            raise UserError(f"{path} is a network file of another version (this one reads format {_FORMAT})")
+        card = Card(**saved)
+        num_planes = card.architecture["parameters"]["planes"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path} is no network file of Tengen's: it has no card that says what it is") from error
+    if type(card.size) is not int or not isinstance(card.planes, str) or type(num_planes) is not int:
+        raise UserError(f"{path} is no network file of Tengen's: its card is damaged")
+    return card
+
+
+def require_fit(card: Card, where: str, planes: str, size: int | None = None) -> None:
+    """Refuse a network that can't see what it would be shown.
+
+    Args:
+        card: The network's.
+        where: What to call it: its file.
+        planes: The kind of planes it would be given.
+        size: The only board size that will do, where there is one.
+
+    Raises:
+        UserError: It doesn't fit.
+    """
+    if card.planes != planes:
+        raise UserError(f"{where} sees {card.planes} planes, not {planes}: choose another network, or other planes")
+    if size is not None and card.size != size:
+        raise UserError(f"{where} was trained on {card.size}x{card.size}, not {size}x{size}: choose another network")
