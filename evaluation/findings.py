@@ -442,6 +442,7 @@ def _pair(pair: Separation, what: str = "mean final return") -> dict[str, Any]:
         "b": pair.b,
         "separated": pair.separated,
         "sentence": pair.sentence(what),
+        "words": list(pair.words(what)),
         "means": _numbers(np.array(pair.means)),
         "runs": list(pair.runs),
         "difference": _interval(pair.difference),

@@ -68,29 +68,44 @@ class Separation:
 
     def sentence(self, what: str = "mean final return") -> str:
         """Return the finding in plain words."""
-        (a, b), (mean_a, mean_b), (n_a, n_b) = (self.a, self.b), self.means, self.runs
-        low, high, value = self.difference.low, self.difference.high, self.difference.value
-        if value < 0:
-            a, b, mean_a, mean_b, n_a, n_b = b, a, mean_b, mean_a, n_b, n_a
-            value, low, high = -value, -high, -low
-        seeds = f"{n_a} and {n_b} runs" if n_a != n_b else f"{n_a} {'run' if n_a == 1 else 'runs'} each"
+        lead, facts = self.words(what)
+        return f"{lead}: {facts}"
+
+    def words(self, what: str) -> tuple[str, str]:
+        """Return the finding and what it rests on, the agent with the greater mean first."""
+        if self.difference.value < 0:
+            return self._turned().words(what)
+        a, b, (n_a, n_b) = self.a, self.b, self.runs
+        means = f"{what} {number(self.means[0])} against {number(self.means[1])}"
+        runs = f"{n_a} and {n_b} runs" if n_a != n_b else f"{n_a} {'run' if n_a == 1 else 'runs'} each"
         if min(n_a, n_b) < 2:
-            return (
-                f"Too few runs to compare {a} and {b}: {what} {number(mean_a)} and {number(mean_b)} with {seeds} "
-                "says nothing about other seeds."
-            )
-        if value == low == high == 0:
-            return f"{a} and {b} scored the same in every run: {what} {number(mean_a)}, {seeds}."
-        facts = f"95% interval {number(low, True)} to {number(high, True)}, p = {probability(self.p_adjusted)}, {seeds}"
-        if self.separated:
-            return f"{a} beats {b}: {what} {number(mean_a)} against {number(mean_b)}, {number(value, True)} ({facts})."
-        sentence = (
-            f"The evidence does not separate {a} from {b}: {what} {number(mean_a)} against {number(mean_b)}, "
-            f"{number(value, True)} ({facts})."
+            return f"Too few runs to compare {a} with {b}", f"{means}, {runs}, which says nothing about other seeds."
+        low, high = self.difference.low, self.difference.high
+        if self.difference.value == low == high == 0:
+            return f"{a} and {b} scored the same", f"{what} {number(self.means[0])} in every run, {runs}."
+        facts = (
+            f"{means}, {number(self.difference.value, True)} "
+            f"(95% interval {number(low, True)} to {number(high, True)}, p = {probability(self.p_adjusted)}, {runs})."
         )
+        if self.separated:
+            return f"{a} beats {b}", facts
         if self.smallest_p >= LEVEL:
-            sentence += " With so few runs no scores could: add seeds."
-        return sentence
+            facts += " With so few runs no scores could: add seeds."
+        return f"The evidence does not separate {a} from {b}", facts
+
+    def _turned(self) -> Separation:
+        """Return the same with a and b in each other's places."""
+        value, low, high = self.difference
+        better, worse, best = self.probability
+        return replace(
+            self,
+            a=self.b,
+            b=self.a,
+            means=self.means[::-1],
+            runs=self.runs[::-1],
+            difference=Interval(-value, -high, -low),
+            probability=Interval(1 - better, 1 - best, 1 - worse),
+        )
 
 
 def number(value: float, signed: bool = False) -> str:

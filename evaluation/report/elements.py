@@ -69,12 +69,13 @@ def table(
     body = [tag("tr", tag("th", first, scope="row"), [tag("td", cell) for cell in rest]) for first, *rest in rows]
     whole = tag(
         "table",
-        tag("caption", caption),
         tag("thead", head),
         tag("tbody", body),
         class_=kind,
+        aria_label=caption,
     )
-    return tag("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    frame = tag("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return joined([tag("p", caption, class_="caption"), frame])
 
 
 def data(value: Any, **attributes: Any) -> Markup:

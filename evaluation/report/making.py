@@ -16,7 +16,7 @@ def making(found: Mapping[str, Any]) -> Markup:
     if found.get("command"):
         parts += [
             tag("p", "The command that makes it again:"),
-            tag("pre", tag("code", shlex.join(found["command"]), id="command")),
+            tag("pre", tag("code", shlex.join(found["command"]), id="command"), tabindex="0", aria_label="Command"),
             tag("button", "Copy", type="button", data_copy="command", hidden=True),
         ]
     commands = [

@@ -97,8 +97,8 @@
       made.append(svg("text", { x: 8, y: 30 }, "Nothing is chosen in the legend."));
       return;
     }
-    const named = width > 620 && series.length > 1;
-    const inset = { left: 50, right: named ? 120 : 14, top: 10, bottom: 40 };
+    const named = !spec.fixed && width > 620 && series.length > 1;
+    const inset = { left: 50, right: named ? 120 : 14, top: 26, bottom: 40 };
     let xs = series.flatMap((each) => [each.x[0], each.x[each.x.length - 1]]);
     let ys = series.flatMap((each) => [...each.low, ...each.high, ...(spec.seeds ? each.seeds.flatMap((seed) => seed.y) : [])]);
     ys = [...ys, ...spec.references.map((each) => each.y)];
@@ -127,6 +127,7 @@
     }
     made.append(svg("line", { class: "axis", x1: inset.left, x2: width - inset.right, y1: bottom, y2: bottom }));
     made.append(svg("text", { x: (inset.left + width - inset.right) / 2, y: height - 4, "text-anchor": "middle" }, spec.label));
+    made.append(svg("text", { x: 4, y: 12 }, spec.up));
     for (const { y, name } of spec.references) {
       made.append(svg("line", { class: "reference", x1: inset.left, x2: width - inset.right, y1: Y(y), y2: Y(y) }));
       made.append(svg("text", { class: "halo", x: inset.left + 6, y: Y(y) - 5 }, name));
@@ -281,7 +282,7 @@
         : task.agents.map((each) => line(each.agent, each.curve.x, each.curve, each.runs.map((run) => ({ x: run.steps, y: run.scores }))));
       lineChart(plot, {
         series, seeds, references: task.references, zero: true, time: overTime,
-        label: overTime ? "time on this machine" : "steps",
+        up: "mean return", label: overTime ? "time on the machine that ran it" : "steps",
         format: overTime ? seconds : short, yFormat: short, tipFormat: score,
         tip: (x) => (overTime ? seconds(x) : `step ${x.toLocaleString("en")}`),
         title: `Learning curves on ${task.name}; the table below holds their numbers. Arrow keys read out values.`,
@@ -293,21 +294,21 @@
         seeds: each.training.slice(1),
       }));
       lineChart(plot, {
-        series, seeds: true, references: [], zero: true, label: "steps", format: short, yFormat: short, tipFormat: score,
+        series, seeds: true, references: [], zero: true, up: "return", label: "steps", format: short, yFormat: short, tipFormat: score,
         tip: (x) => `step ${x.toLocaleString("en")}`, title: `Returns of training's own episodes on ${task.name}`,
       });
     },
     profile(plot, task) {
       const series = task.agents.map((each) => line(each.agent, task.thresholds, each.profile));
       lineChart(plot, {
-        series, references: [], label: task.profileLabel, format: short, yFormat: percent, fixed: [0, 1.02],
+        series, references: [], up: "part of runs", label: task.profileLabel, format: short, yFormat: percent, fixed: [0, 1.02],
         tip: (x) => `more than ${score(x)}`, title: `Performance profiles: the part of runs above each score`,
       });
     },
     part(plot, task) {
       const series = task.agents.filter((each) => each.curve).map((each) => line(each.agent, each.curve.x, each.curve));
       lineChart(plot, {
-        series, references: [], label: "part of the steps", format: percent, yFormat: short, tipFormat: score, zero: true,
+        series, references: [], up: "IQM", label: "part of the steps", format: percent, yFormat: short, tipFormat: score, zero: true,
         tip: (x) => `${percent(x)} of the steps`, title: "Interquartile mean of normalised scores over training",
       });
     },

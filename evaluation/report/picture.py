@@ -29,8 +29,10 @@ def curves_figure(found: Mapping[str, Any]) -> Figure:
     places = {name: k for k, name in enumerate(found["agents"])}
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     lines: dict[str, Any] = {}
-    for axes, task in zip(grid, tasks, strict=False):
+    for k, (axes, task) in enumerate(zip(grid, tasks, strict=False)):
         lines |= _draw(axes, task, places)
+        if k % columns == 0:
+            axes.set_ylabel("return of separate evaluations")
     for axes in grid[len(tasks) :]:
         axes.set_axis_off()
     figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=min(4, len(lines)), **LEGEND)
@@ -51,7 +53,6 @@ def _draw(axes: Axes, task: Mapping[str, Any], places: Mapping[str, int]) -> dic
         lines[escaped(f"{agent['name']} ({len(agent['runs'])})")] = line
     axes.set_title(escaped(task["name"]))
     axes.set_xlabel("steps")
-    axes.set_ylabel("return of separate evaluations")
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.ticklabel_format(axis="x", style="plain")

@@ -40,7 +40,8 @@ def _task(task: Mapping[str, Any]) -> list[str]:
         row = [agent["name"], str(len(agent["runs"])), interval(scores["mean"]), interval(scores["iqm"])]
         row += [amount(scores["median"][0]), duration(agent["seconds"])]
         if solved:
-            row += list(reached(agent["steps_to_threshold"]))
+            many, median, ends = reached(agent["steps_to_threshold"])
+            row += [many, f"{median} ({ends})" if ends else median]
         rows.append(row)
     title = f"### {_md(task['name'])}"
     words = f"Final return after {task['steps']:,} steps{_md(protocol)}, by separate evaluations."

@@ -86,8 +86,9 @@ def _score_table(task: Mapping[str, Any]) -> Markup:
         row += [tag("span", ranged(scores[key])) for key in ("mean", "iqm", "median")]
         row += [amount(agent["spread"]), duration(agent["seconds"])]
         if solved:
-            many, in_steps = reached(agent["steps_to_threshold"])
-            row += [many, in_steps, reached(agent["seconds_to_threshold"], duration)[1]]
+            many, *in_steps = reached(agent["steps_to_threshold"])
+            _, *in_time = reached(agent["seconds_to_threshold"], duration)
+            row += [many, *(tag("span", value, tag("span", ends, class_="low")) for value, ends in (in_steps, in_time))]
         rows.append(row)
     for name, score in task["references"].items():
         filler = [""] * (len(heading) - 3)

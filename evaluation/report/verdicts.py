@@ -16,6 +16,7 @@ def verdicts(found: Mapping[str, Any]) -> Markup:
     several = len(found["tasks"]) > 1
     for task in found["tasks"]:
         pairs += [(task["name"] if several else "", pair) for pair in task["pairs"]]
+    pairs.sort(key=lambda pair: not pair[1]["separated"])
     shown, folded = pairs, []
     if len(pairs) > _SHOWN:
         shown = [pair for pair in pairs if pair[1]["separated"]]
@@ -34,7 +35,7 @@ def verdicts(found: Mapping[str, Any]) -> Markup:
 
 
 def _verdict(place: str, pair: Mapping[str, Any]) -> Markup:
-    lead, _, facts = pair["sentence"].partition(":")
+    lead, facts = pair["words"]
     mark, word = (
         ("\N{HEAVY CHECK MARK}", "Separated.") if pair["separated"] else ("\N{ALMOST EQUAL TO}", "Not separated.")
     )
@@ -44,7 +45,12 @@ def _verdict(place: str, pair: Mapping[str, Any]) -> Markup:
     return tag(
         "li",
         tag("span", mark, class_="mark", role="img", aria_label=word),
-        tag("div", where, tag("span", lead + ".", class_="lead"), tag("p", facts.strip(), class_="facts")),
+        tag(
+            "div",
+            where,
+            tag("span", lead + ".", class_="lead"),
+            tag("p", facts[:1].upper() + facts[1:], class_="facts"),
+        ),
         class_="separated" if pair["separated"] else None,
     )
 

@@ -25,9 +25,11 @@ def interval(parts: Sequence[Any]) -> str:
 
 def duration(seconds: Any) -> str:
     """Return a time in the unit that suits it."""
-    if seconds is None or not math.isfinite(float(seconds)):
+    if seconds is None:
         return "\N{EN DASH}"
     seconds = float(seconds)
+    if not math.isfinite(seconds):
+        return "never"
     if seconds < 100:
         return f"{seconds:.1f} s"
     minutes = seconds / 60
@@ -42,15 +44,15 @@ def steps(value: Any) -> str:
     return f"{value:,.0f}" if math.isfinite(value) else "never"
 
 
-def reached(found: Mapping[str, Any] | None, unit: Any = steps) -> tuple[str, str]:
-    """Return how many runs reached a threshold, and the median of when with its interval."""
+def reached(found: Mapping[str, Any] | None, unit: Any = steps) -> tuple[str, str, str]:
+    """Return how many runs reached a threshold, and the median of when, and its interval."""
     if found is None:
-        return "\N{EN DASH}", "\N{EN DASH}"
+        return "\N{EN DASH}", "\N{EN DASH}", ""
     many = f"{found['reached']} of {found['runs']}"
     value, low, high = found["median"]
-    if float(value) == math.inf:
-        return many, "more than half never" if found["reached"] else "never"
-    return many, f"{unit(value)} ({unit(low)} to {unit(high)})"
+    if not found["reached"]:
+        return many, "never", ""
+    return many, unit(value), f"{unit(low)} to {unit(high)}"
 
 
 def setting_text(value: Any) -> str:
