@@ -116,6 +116,10 @@ class GoPolicy:
             games, plies = self.test.position_of(index[start : start + batch_size])
             yield _examples(self.test, games, plies, None, self.config.planes)
 
+    def digest(self) -> str:
+        """Return a digest of the games to learn from."""
+        return self.train.digest()
+
     def network(self) -> Any:
         """Return a new network."""
         from tengen.perception.network_file import make_network

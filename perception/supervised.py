@@ -43,6 +43,10 @@ class Task(Protocol):
         """Yield batches of examples that are never learnt from: always the same `num` ones, or all of them."""
         ...
 
+    def digest(self) -> str:
+        """Return a digest of all examples: a run goes on only with the same ones."""
+        ...
+
     def network(self) -> nn.Module:
         """Return a new network for it; torch's generator is seeded by the caller."""
         ...

@@ -172,6 +172,7 @@ def resume_fit(
         learner = _learner(config, progress)
         loop = _Loop()
         if saved is not None:
+            _require_same_examples(folder, saved.meta.get("examples"), learner.task.digest())
             state = saved.state()
             learner.load_state_dict(state["learner"])
             loop = _Loop(**state["loop"])
@@ -205,6 +206,14 @@ def _learner(config: FitConfig, progress: Progress) -> Any:
     task = config.task_config.build(progress.message)
     rng = np.random.default_rng(np.random.SeedSequence(config.seed))
     return Learner(task, config.fitting, config.steps, rng, config.device)
+
+
+def _require_same_examples(folder: Path, then: str | None, now: str) -> None:
+    """Refuse to go on with other examples than before: it would be neither the same run nor a new one."""
+    if then is not None and then != now:
+        raise UserError(
+            f"the examples of {folder} are no longer those that it learnt from: bring them back, or start a new run"
+        )
 
 
 def _save_config(folder: Path, config: FitConfig) -> None:
@@ -293,7 +302,12 @@ class _Session:
     def _save(self, step: int) -> None:
         self.trackers.sync()
         components = {"learner": self.learner.state_dict(), "loop": dataclasses.asdict(self.loop)}
-        self.store.save(step, components, {"versions": dict(versions()), "threads": self.config.threads})
+        about = {
+            "versions": dict(versions()),
+            "threads": self.config.threads,
+            "examples": self.learner.task.digest(),
+        }
+        self.store.save(step, components, about)
 
     def _finish(self) -> FitResult:
         step = self.learner.num_updates

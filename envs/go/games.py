@@ -105,6 +105,13 @@ class Games:
         stones = self.stones[self.stone_starts[game] : self.stone_starts[game + 1]]
         return game_key(self.size, int(self.first[game]), stones, moves)
 
+    def digest(self) -> str:
+        """Return a digest of all games."""
+        digest = hashlib.sha256(f"{self.size}".encode())
+        for name in _ARRAYS:
+            digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
+        return digest.hexdigest()
+
     def position_of(self, index: Ints) -> tuple[Ints, Ints]:
         """Return game and ply of positions by their number, 0 to `num_positions` - 1, [B] each."""
         games = np.searchsorted(self.starts, index, side="right") - 1
