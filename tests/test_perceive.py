@@ -1,0 +1,193 @@
+"""`tengen perceive`: fitting to records of Go, going on exactly, testing, exporting, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from go_records import random_game, sgf_text
+
+from tengen.checkpoint import CheckpointStore
+from tengen.cli import main
+from tengen.perception.network_file import load_network
+from tengen.perception.supervised import Learner
+from tengen.tracking import read_metrics, without_times
+
+FIT = "perceive fit go-policy --size 5 --width 8 --layers 3 --batch-size 8 --threads 1 --device cpu --log-period 4"
+SHORT = f"{FIT} --steps 12 --eval-period 4 --eval-examples 20 --checkpoint-period 6 --precision float32"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = os.environ.get("NUMBA_CACHE_DIR") or str(Path.home() / ".cache" / "tengen" / "kernels")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", kernels)  # compiled once, not for each test
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def games(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("games")
+    rng = np.random.default_rng(3)
+    for i in range(12):
+        root = f"DT[2017-0{3 if i < 9 else 4}-1{i % 10}]RE[{'BW'[i % 2]}+R]KM[6.5]"
+        (folder / f"{i}.sgf").write_text(sgf_text(5, random_game(5, 20, rng), root=root))
+    (folder / "bad.sgf").write_text("(;SZ[5];B[aa];W[aa])")
+    return folder
+
+
+def fitted(games: Path, folder: Path, command: str = SHORT) -> Path:
+    assert main([*command.split(), "--data", str(games), "--run-dir", str(folder)]) == 0
+    return folder
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [without_times(row) for row in read_metrics(folder / "metrics.jsonl")]
+
+
+def digest(folder: Path) -> str:
+    return CheckpointStore(folder / "checkpoints").load().digest()
+
+
+def test_a_fit_writes_rows_checkpoints_and_a_summary(games: Path, tmp_path: Path) -> None:
+    run = fitted(games, tmp_path / "run")
+    found = rows(run)
+    assert [row["global_step"] for row in found] == [4, 4, 8, 8, 12, 12]
+    assert {"losses/loss", "losses/top1", "losses/top5", "charts/learning_rate"} <= found[0].keys()
+    assert {"eval/top1", "eval/top5", "eval/policy_loss", "eval/winner"} <= found[1].keys()
+    assert CheckpointStore(run / "checkpoints").steps() == [6, 12]
+    assert json.loads((run / "summary.json").read_text())["step"] == 12
+
+
+def test_a_run_that_is_stopped_goes_on_exactly(games: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fitted(games, tmp_path / "whole")
+    update = Learner.update
+
+    def stopping(self: Learner) -> Any:
+        metrics = update(self)
+        if self.num_updates == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return metrics
+
+    monkeypatch.setattr(Learner, "update", stopping)
+    run = tmp_path / "run"
+    assert main([*SHORT.split(), "--data", str(games), "--run-dir", str(run)]) == 128 + signal.SIGTERM
+    monkeypatch.undo()
+    assert CheckpointStore(run / "checkpoints").steps()[-1] == 7
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert main(["perceive", "fit", "--resume", str(run)]) == 0
+    assert rows(run) == rows(whole)
+    assert digest(run) == digest(whole)
+
+
+def test_a_run_goes_on_for_longer(games: Path, tmp_path: Path) -> None:
+    run = fitted(games, tmp_path / "run")
+    assert main(["perceive", "fit", "--resume", str(run), "--steps", "14"]) == 0
+    assert CheckpointStore(run / "checkpoints").steps()[-1] == 14
+    assert json.loads((run / "config.json").read_text())["steps"] == 14
+
+
+def test_a_run_and_its_exported_network_are_tested_alike(
+    games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, file = fitted(games, tmp_path / "run", f"{SHORT} --norm"), tmp_path / "x.safetensors"
+    about = ["--about", '{"licence": "mine"}']
+    assert main(["perceive", "export", str(run), "--out", str(file), *about]) == 0
+    card = load_network(file).card
+    assert (card.size, card.planes, card.about["licence"], card.about["step"]) == (5, "standard", "mine", 12)
+    assert str(games) not in json.dumps(card.about)
+    capsys.readouterr()
+    test = ["--data", str(games), "--after", "2017-04", "--json", "--threads", "1"]
+    results = []
+    for network in (run, file):
+        assert main(["perceive", "evaluate", str(network), *test]) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    assert results[0]["games"] == 3
+    assert results[0]["positions"] == 60
+    assert results[0]["top1"] == results[1]["top1"]
+    assert results[0]["policy_loss"] == pytest.approx(results[1]["policy_loss"], rel=1e-4)
+    last = [row for row in rows(run) if "eval/top1" in row][-1]
+    assert 0 <= last["eval/top1"] <= 1
+
+
+def test_data_counts_what_is_left_out(games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "bad.txt"
+    assert main(["perceive", "data", "go-policy", "--data", str(games), "--size", "5", "--bad", str(bad)]) == 0
+    out = capsys.readouterr().out
+    assert "13 files: 12 games of 240 moves" in out
+    assert "1 an illegal move" in out
+    assert "move 2: the point is occupied" in bad.read_text()
+
+
+def test_list_and_help_name_the_task(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["perceive", "list"]) == 0
+    assert "go-policy" in capsys.readouterr().out
+    for command in ("perceive --help", "perceive fit go-policy --help", "perceive evaluate --help"):
+        assert main(command.split()) == 0
+        assert "tengen perceive" in capsys.readouterr().out
+
+
+@pytest.fixture
+def refused(games: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    monkeypatch.chdir(tmp_path)
+
+    def check(command: str, *fragments: str) -> None:
+        code = main(command.replace("GAMES", str(games)).split())
+        err = capsys.readouterr().err.splitlines()[-1]
+        assert code == 2
+        assert err.startswith("tengen: error: "), err
+        for fragment in fragments:
+            assert fragment in err, err
+
+    return check
+
+
+Check = Callable[..., None]
+
+
+@pytest.mark.parametrize(
+    ("command", "fragments"),
+    [
+        ("perceive fti", ["'fti'", "Did you mean 'fit'?"]),
+        ("perceive fit", ["say which task", "go-policy"]),
+        ("perceive fit go-polcy", ["'go-polcy'", "Did you mean 'go-policy'?"]),
+        ("perceive fit go-policy", ["--data is missing"]),
+        ("perceive fit go-policy --data nowhere", ["there is no file or folder nowhere"]),
+        ("perceive fit go-policy --data .", ["there is no .sgf file"]),
+        ("perceive fit go-policy --data GAMES", ["none of the 13 SGF files", "another board size"]),
+        ("perceive fit go-policy --data GAMES --size 20", ["--size must be from 2 to 19", "20"]),
+        ("perceive fit go-policy --data GAMES --size 5 --split 2001-01", ["no game of", "--split"]),
+        ("perceive fit go-policy --data GAMES --split April", ["such as 2017-04", "'April'"]),
+        ("perceive fit go-policy --data GAMES --width 0", ["--width must be from 1"]),
+        ("perceive fit go-policy --data GAMES --optimizer adam", ["--optimizer must be", "'adam'"]),
+        ("perceive fit go-policy --data GAMES --steps 0", ["--steps must be at least 1"]),
+        ("perceive fit --resume nowhere", ["nowhere is not a run"]),
+        ("perceive evaluate nowhere", ["there is no run and no network file nowhere"]),
+        ("perceive evaluate GAMES/1.sgf --data GAMES --after 2017-04", ["1.sgf", "can't be read"]),
+        ("perceive evaluate GAMES", ["is not a run"]),
+        ("perceive export nowhere --out x.safetensors", ["there is no run nowhere"]),
+        ("perceive export GAMES --out x.pt", [".safetensors"]),
+        ("perceive data --data GAMES", ["say which task"]),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(refused: Check, command: str, fragments: list[str]) -> None:
+    refused(command, *fragments)
+
+
+def test_a_run_refuses_other_settings_other_games_and_a_second_start(
+    refused: Check, games: Path, tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(games, tmp_path / "own"))
+    run = fitted(own, tmp_path / "run", SHORT.replace("--steps 12", "--steps 4"))
+    refused(f"perceive fit --resume {run} --width 9", "--width can't change")
+    refused(f"perceive fit --resume {run} --steps 2", "is at step 4 already")
+    refused(f"{SHORT} --data GAMES --run-dir {run}", "holds another run")
+    refused(f"train --resume {run}", "agent")
+    (own / "0.sgf").unlink()
+    refused(f"perceive fit --resume {run} --steps 8", "the examples of", "no longer those")
