@@ -1,0 +1,343 @@
+"""Matches of Go: the referee, the games' plan, what is kept, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sgfmill import sgf
+
+from tengen.cli import main
+from tengen.envs.go.gtp_client import EngineError, find_program
+from tengen.envs.go.rules import Rules
+from tengen.envs.go.simulator import Go
+from tengen.errors import UserError
+from tengen.evaluation.go.game import Game, IllegalMoveError, long_games
+from tengen.evaluation.go.match import MatchSettings, play_match
+from tengen.evaluation.go.match_game import plan_game
+from tengen.evaluation.go.record import read_game, write_game
+from tengen.evaluation.go.referee import area, result_text, score
+from tengen.evaluation.go.specs import parse_player
+
+needs_gnugo = pytest.mark.skipif(find_program("gnugo") is None, reason="GNU Go is not installed")
+RULES = long_games(Rules.chinese(5, 0.5))
+
+
+# --- The referee ---
+
+
+@pytest.mark.parametrize(
+    ("rows", "points"),
+    [
+        (["...", "...", "..."], (0, 0)),
+        (["...", ".X.", "..."], (9, 0)),
+        ([".X.", "XO.", "..."], (3, 1)),
+        (["X.O", "X.O", "X.O"], (3, 3)),
+        (["XX.", ".XO", "OOO"], (3, 4)),
+        ([".XO.", "XXO.", "OOOO", "...."], (4, 12)),
+    ],
+)
+def test_an_area_is_stones_and_what_reaches_one_color_only(rows: list[str], points: tuple[int, int]) -> None:
+    board = [[{"X": 1, "O": -1, ".": 0}[symbol] for symbol in row] for row in rows]
+    assert area(board) == points
+
+
+def test_the_referee_counts_as_the_simulator_does() -> None:
+    rng = np.random.default_rng(3)
+    for size in (2, 5, 9, 19):
+        simulator = Go(Rules.tromp_taylor(size, 1.5))
+        for density in (0.05, 0.3, 0.6):
+            board = rng.choice([-1, 0, 1], (size, size), p=[density / 2, 1 - density, density / 2]).astype(np.int8)
+            while (doomed := (simulator.liberties(board[None])[0] == 0) & (board != 0)).any():
+                board[doomed] = 0
+            assert score(board.tolist(), 1.5) == simulator.score(simulator.setup(board[None]))[0]
+
+
+@pytest.mark.parametrize(("margin", "text"), [(3.5, "B+3.5"), (-0.5, "W+0.5"), (0.0, "0"), (81.0, "B+81")])
+def test_a_result_is_written_as_in_sgf(margin: float, text: str) -> None:
+    assert result_text(margin) == text
+
+
+# --- The plan ---
+
+
+def test_colors_alternate_and_pairs_share_an_opening() -> None:
+    plans = [plan_game(number, 7, 9, 4) for number in range(40)]
+    assert [plan.black for plan in plans[:4]] == ["A", "B", "A", "B"]
+    assert all(plans[i].opening == plans[i + 1].opening for i in range(0, 40, 2))
+    assert len({plan.opening for plan in plans}) == 20
+    assert len({plan.seed for plan in plans}) == 40
+    for plan in plans:
+        assert len(set(plan.opening)) == 4
+        assert all(2 <= point // 9 <= 6 and 2 <= point % 9 <= 6 for point in plan.opening)
+    assert plan_game(3, 7, 9, 4) == plans[3]
+    assert plan_game(3, 8, 9, 4) != plans[3]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty command line"),
+        ("mtcs", "no player, and no program is called 'mtcs'. Did you mean 'mcts'"),
+        ("mcts:playout=3", "no setting 'playout'.*Did you mean 'playouts'"),
+        ("mcts:playouts=many", "playouts in .* must be a whole number, got 'many'"),
+        ("mcts:threads=0", "threads in .* must be at least 1"),
+        ("mcts:fast", "'fast' in 'mcts:fast' is no setting"),
+        ("mcts:exploration=-1", "exploration of a search must be"),
+        ("random:exploration=1", "random has no setting 'exploration'"),
+        ("no-such-engine --gtp", "no program is called 'no-such-engine'"),
+    ],
+)
+def test_what_names_no_player_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parse_player(text)
+
+
+def test_a_players_settings_are_read_from_its_name() -> None:
+    spec = parse_player("mcts:playouts=50,threads=2,resign=0.1,leaves=4,fpu=none")
+    assert (spec.kind, spec.playouts, spec.threads, spec.resign) == ("mcts", 50, 2, 0.1)
+    assert dict(spec.search) == {"leaves": 4, "fpu": None}
+    assert spec.settings(1000, 3.0, None).playouts == 50
+    assert spec.settings(1000, 3.0, None).seconds is None
+    assert parse_player("random").settings(10, None, 0.2).playouts == 10
+    assert parse_player(f"{sys.executable} -c pass").command == (sys.executable, "-c", "pass")
+
+
+# --- Matches ---
+
+
+def settings(a: str = "random", b: str = "mcts:playouts=20", **changes: Any) -> MatchSettings:
+    return replace(MatchSettings(a, b, RULES, seed=5), **changes)
+
+
+def games_of(folder: Path) -> list[dict[str, Any]]:
+    """The games of a match without what depends on the clock."""
+    lines = (folder / "games.jsonl").read_text("utf-8").splitlines()
+    return [
+        {name: value for name, value in json.loads(line).items() if name not in ("thought", "slowest")}
+        for line in lines
+    ]
+
+
+def test_a_match_keeps_its_games_and_says_who_is_better(tmp_path: Path) -> None:
+    result = play_match(settings(), tmp_path, 8)
+    assert result["games"] == 8
+    assert result["wins"] + result["losses"] + result["draws"] == 8
+    assert result["losses"] >= 6, "20 playouts beat chance"
+    assert result["a_as_black"]["games"] == result["a_as_white"]["games"] == 4
+    assert result["errors"] == []
+    assert json.loads((tmp_path / "results.json").read_text("utf-8")) == result
+    for number, game in enumerate(games_of(tmp_path)):
+        assert game["number"] == number
+        record = sgf.Sgf_game.from_bytes((tmp_path / "sgf" / f"game-{number + 1:04}.sgf").read_bytes())
+        assert len(record.get_main_sequence()) == game["moves"] + 1
+        assert record.get_root().get("RE") == game["result"]
+
+
+def test_a_records_moves_are_legal_and_lead_to_its_result(tmp_path: Path) -> None:
+    play_match(settings("random", "random"), tmp_path, 4)
+    for path in sorted((tmp_path / "sgf").iterdir()):
+        record = read_game(path)
+        game = Game(Go(RULES))
+        for color, action in record.moves:
+            game.play(color, action)
+        assert game.over
+        assert f"RE[{result_text(score(game.board.tolist(), 0.5))}]" in path.read_text("utf-8")
+
+
+def test_a_match_goes_on_where_it_ended_and_comes_out_the_same(tmp_path: Path) -> None:
+    whole = play_match(settings(), tmp_path / "whole", 6)
+    play_match(settings(), tmp_path / "parts", 2)
+    played: list[int] = []
+    parts = play_match(settings(), tmp_path / "parts", 6, on_game=lambda game, games: played.append(game.number))
+    assert played == [2, 3, 4, 5]
+    assert games_of(tmp_path / "parts") == games_of(tmp_path / "whole")
+    assert (parts["wins"], parts["distinct_games"]) == (whole["wins"], whole["distinct_games"])
+
+
+def test_games_side_by_side_are_those_one_after_the_other(tmp_path: Path) -> None:
+    play_match(settings(opening_moves=2), tmp_path / "one", 6)
+    play_match(settings(opening_moves=2), tmp_path / "two", 6, parallel=3)
+    assert games_of(tmp_path / "one") == games_of(tmp_path / "two")
+
+
+def test_a_match_killed_and_resumed_equals_one_that_was_not(tmp_path: Path) -> None:
+    def command(folder: str) -> list[str]:
+        words = "match random mcts:playouts=30 --games 6 --size 5 --komi 0.5 --seed 5 --out"
+        return [sys.executable, "-m", "tengen.cli", *words.split(), str(tmp_path / folder)]
+
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    running = subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    kept = tmp_path / "killed" / "games.jsonl"
+    until = time.monotonic() + 120
+    while not kept.exists() and time.monotonic() < until:
+        time.sleep(0.005)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    assert len(games_of(tmp_path / "killed")) < 6, "it was killed too late"
+    subprocess.run(command("killed"), check=True, capture_output=True)
+    assert games_of(tmp_path / "killed") == games_of(tmp_path / "whole")
+
+
+def test_a_folder_of_another_match_is_refused(tmp_path: Path) -> None:
+    play_match(settings("random", "random"), tmp_path, 1)
+    with pytest.raises(UserError, match=r"holds a match with other settings \(seed\)"):
+        play_match(settings("random", "random", seed=6), tmp_path, 1)
+    with pytest.raises(UserError, match=r"other settings \(b, rules\)"):
+        play_match(settings("random", "mcts", rules=replace(RULES, komi=1.5)), tmp_path, 1)
+    (tmp_path / "games.jsonl").write_text('{"half', "utf-8")
+    with pytest.raises(UserError, match=r"games\.jsonl is damaged"):
+        play_match(settings("random", "random"), tmp_path, 1)
+
+
+# --- Engines that misbehave ---
+
+
+def script(tmp_path: Path, reply: str) -> str:
+    """The command line of an engine that answers `=`, and to genmove what an expression of `color` and `turn` says."""
+    code = f"""
+        import sys
+        turn = 0
+        for line in sys.stdin:
+            number, command, *words = line.split()
+            answer = "="
+            if command == "known_command":
+                answer = "= false"
+            elif command == "genmove":
+                turn += 1
+                color = words[0]
+                answer = {reply}
+            elif command == "quit":
+                break
+            print(answer[0] + number + answer[1:] + "\\n", flush=True)
+    """
+    path = tmp_path / "engine.py"
+    path.write_text(textwrap.dedent(code), "utf-8")
+    return shlex.join([sys.executable, str(path)])
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason", "detail"),
+    [
+        ('"= A1"', "illegal move", "illegal move A1"),
+        ('"= Z9"', "engine error", "no move: 'Z9' is no vertex of a 5x5 board"),
+        ('"? tired"', "engine error", "refused `genmove [BW]`: 'tired'"),
+        ('sys.exit(3) or ""', "engine error", "ended with code 3 at `genmove"),
+        ('"= resign"', "resign", ""),
+    ],
+)
+def test_an_engine_that_misbehaves_loses(tmp_path: Path, reply: str, reason: str, detail: str) -> None:
+    import re
+
+    result = play_match(settings(script(tmp_path, reply), "random"), tmp_path / "match", 2)
+    assert result["losses"] == 2
+    assert result["reasons"] == {reason: 2}
+    for error in result["errors"]:
+        assert re.search(detail, error)
+
+
+def test_a_match_is_given_up_when_an_engine_fails_again_and_again(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="3 games in a row ended by an error of A"):
+        play_match(settings(script(tmp_path, '"? no"'), "random"), tmp_path / "match", 9)
+    assert len(games_of(tmp_path / "match")) == 3
+
+
+def test_an_engine_that_is_too_slow_loses(tmp_path: Path) -> None:
+    slow = script(tmp_path, '__import__("time").sleep(60) or "= pass"')
+    result = play_match(settings("random", slow, timeout=0.5), tmp_path / "match", 1)
+    assert result["wins"] == 1
+    assert "gave no answer to `genmove" in result["errors"][0]
+
+
+@pytest.mark.parametrize(
+    ("player", "message"),
+    [
+        ("no-such-engine", "no program is called 'no-such-engine'"),
+        ("sh -c 'exit 4'", "ended with code 4 at `protocol_version`"),
+        ("mcts:rule=fast", "must be uct, puct or gumbel"),
+    ],
+)
+def test_a_player_that_cannot_begin_is_one_clear_line(
+    tmp_path: Path, player: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["match", player, "random", "--games", "1", "--out", str(tmp_path / "match")]) == 2
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.startswith("tengen: error: ")
+    assert message in err
+    assert not (tmp_path / "match").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--size 20", "2x2 to 19x19"),
+        ("--games 0", "--games must be at least 1"),
+        ("--parallel 0", "--parallel must be at least 1"),
+        ("--rules japanese", "no rules of Go are called 'japanese'"),
+        ("--opening-moves 90", "opening moves must be"),
+        ("--timeout 0", "timeout must be more than 0"),
+        ("--seed -1", "seed must be 0 or more"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(options: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["match", "random", "random", *options.split()]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_report_of_a_match_is_for_people_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["match", "random", "random", "--games", "2", "--size", "5", "--out", str(tmp_path)]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "of 2 games" in out
+    assert "95% interval" in out
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["games"] == 2
+
+
+# --- Against GNU Go ---
+
+
+@needs_gnugo
+def test_games_with_gnu_go_end_without_an_error(tmp_path: Path) -> None:
+    rules = long_games(Rules.chinese(7, 5.5))
+    command = "gnugo --mode gtp --level 1 --chinese-rules --seed {seed}"
+    played = settings("mcts:playouts=20", command, rules=rules)
+    result = play_match(played, tmp_path / "one", 4)
+    assert result["errors"] == []
+    assert result["b"]["name"] == "GNU Go"
+    play_match(played, tmp_path / "two", 4, parallel=2)
+    assert games_of(tmp_path / "one") == games_of(tmp_path / "two")
+
+
+# --- Records and games ---
+
+
+def test_a_written_game_is_read_back(tmp_path: Path) -> None:
+    moves = [(1, 0), (-1, 25), (1, 24), (-1, 7)]
+    path = tmp_path / "game.sgf"
+    path.write_bytes(write_game(5, 6.5, moves, black="x ] \\ y", white="w", result="B+R"))
+    record = read_game(path)
+    assert (record.size, record.komi, record.moves, record.to_move) == (5, 6.5, moves, 1)
+    assert not record.board.any()
+
+
+def test_an_illegal_move_leaves_a_game_as_it_was() -> None:
+    game = Game(Go(RULES))
+    game.play(1, 3)
+    before = game.states
+    for color in (1, -1):
+        with pytest.raises(IllegalMoveError, match="D5: the point is occupied"):
+            game.play(color, 3)
+    assert game.states is before
+    assert len(game.moves) == 1
