@@ -18,6 +18,7 @@ _COMMANDS = {
     "perceive": "fit networks to examples, such as records of games, and test them",
     "compare": "train agents with several seeds, or take finished runs, and say what the evidence says",
     "gtp": "play Go with programs that speak the Go Text Protocol",
+    "match": "play matches of Go between engines, with a referee",
     "checkpoint": "show a run's latest checkpoint and the digest of its state",
     "list": "list agents, environments, presets, protocols or planners",
 }
