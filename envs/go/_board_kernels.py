@@ -1,4 +1,4 @@
-"""Legal moves, moves, captures, liberties and scores of batches of boards, from `GoStates` as they are.
+"""Legal moves, captures, liberties and scores of batches of boards, from `GoStates` as they are.
 
 Each kernel holds no lock (`nogil`), so that threads can share a batch. Colours are 1 black, -1 white, 0 none. Reasons
 are the numbers of `tengen.envs.go.rules.Refusal`.
@@ -8,7 +8,7 @@ B batch, N points along a side, A = N * N + 1 actions: `y * N + x`, then the pas
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,39 +26,23 @@ from tengen.envs.go._chain_kernels import (
     neighbour,
     padded,
     press,
-    put,
-    take,
     unpadded,
 )
-from tengen.types import Bools, Floats, Ints
-
-SIMPLE, POSITIONAL, SITUATIONAL = 0, 1, 2  # rules of ko
-
-NONE, OCCUPIED, SUICIDE, KO, SUPERKO, OFF_BOARD, GAME_OVER, MOVE_LIMIT, PLACING = range(9)  # as in `Refusal`
+from tengen.envs.go._move_kernels import (
+    KO,
+    NONE,
+    SIMPLE,
+    SUICIDE,
+    SUPERKO,
+    ZOBRIST,
+    Law,
+    is_repeated,
+    side_change,
+)
+from tengen.types import Bools, Floats
 
 _NUM_BITS = 8192  # of the sieve
 _UNSEEN, _NOBODY = 2, 3  # in place of an owner, meanwhile
-
-
-class Law(NamedTuple):
-    """What the kernels need of `Rules`."""
-
-    ko: int
-    suicide: bool
-    move_limit: int
-    placements: int  # black's first moves, which are handicap stones where he likes
-
-
-def _make_zobrist() -> NDArray[np.uint64]:
-    """Return random numbers by splitmix64 (Steele et al. 2014), the same for ever: saved states hold sums of them."""
-    z = np.arange(1, 3 * 512 + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (z ^ (z >> np.uint64(31))).reshape(3, 512)
-
-
-ZOBRIST = _make_zobrist()
-"""For a stone of colour BLACK or WHITE at a point with border, [3, 512]; [0, 0] stands for white being to move."""
 
 
 @njit(nogil=True)
@@ -85,126 +69,7 @@ def legal_actions(states: Any, law: Law, legal: Bools) -> None:
             legal[b, point] = reason == NONE
 
 
-@njit(nogil=True)
-def play_actions(states: Any, law: Law, actions: Ints, check: bool, reasons: Ints) -> None:
-    """Play an action in each game, [B]. `states` is modified in place; a game that is over stays as it is.
-
-    Args:
-        states: The games.
-        law: The rules.
-        actions: What the side to move does.
-        check: Whether to look at ko and superko. Points must be empty and on the board in any case.
-        reasons: Gets why an action was refused, [B], 0 where it was not. A refused action changes nothing.
-    """
-    n = states.board.shape[1]
-    chains = make_chains(n)
-    sieve = np.zeros(0, np.uint64)
-    for b in range(len(actions)):
-        reasons[b] = play_one(states, b, law, actions[b], check, chains, sieve)
-
-
-@njit(makes_arrays=False)
-def play_one(states: Any, b: int, law: Law, action: int, check: bool, chains: Chains, sieve: NDArray[np.uint64]) -> int:
-    """Play an action in one game, by means of arrays for a board. Return why it was refused, or 0."""
-    n = states.board.shape[1]
-    moves = states.moves[b]
-    if states.passes[b] >= 2:
-        return NONE
-    if action == n * n:
-        if moves < law.placements:
-            return PLACING
-        states.passes[b] = 2 if moves >= law.move_limit else states.passes[b] + 1
-        states.ko[b] = -1
-        _turn(states, b, law, action, np.uint64(0))
-        return NONE
-    if moves >= law.move_limit:
-        return MOVE_LIMIT
-    if not 0 <= action < n * n:
-        return OFF_BOARD
-    y, x = action // n, action % n
-    if states.board[b, y, x] != 0:
-        return OCCUPIED
-    num_empty = load(chains, states.board[b])
-    mover = states.to_move[b]
-    color = BLACK if mover > 0 else WHITE
-    p, w = padded(action, n), np.uint64(n + 1)
-    if check:
-        reason = check_point(chains, p, color, n, states.ko[b] == action, law, states.history[b], moves, sieve)
-        if reason != NONE:
-            return int(reason)
-    change, captured, single = place(chains, w, p, color, num_empty)
-    states.ko[b] = -1
-    states.passes[b] = 0
-    states.board[b, y, x] = mover
-    if captured != 0:
-        states.captured[b, 0 if (mover > 0) == (captured > 0) else 1] += abs(captured)
-        _store(chains, n, states.board[b])
-        if captured == 1 and single:
-            states.ko[b] = _taken_beside(chains, w, p, n)
-    _turn(states, b, law, action, change)
-    return NONE
-
-
-@njit(makes_arrays=False)
-def _turn(states: Any, b: int, law: Law, action: int, change: np.uint64) -> None:
-    """Write down an action of the side to move, by which the board's hash changed, and whose turn it is next."""
-    for k in range(states.last.shape[1] - 1, 0, -1):
-        states.last[b, k] = states.last[b, k - 1]
-    states.last[b, 0] = action
-    moves = states.moves[b]
-    before = states.to_move[b]
-    after = before if moves + 1 < law.placements else -before
-    states.to_move[b] = after
-    if law.ko != SIMPLE and moves + 1 < states.history.shape[1]:
-        if law.ko == SITUATIONAL and after != before:
-            change ^= ZOBRIST[0, 0]
-        states.history[b, moves + 1] = states.history[b, moves] ^ change
-    if moves < law.move_limit:
-        states.moves[b] = moves + 1
-
-
-@njit(makes_arrays=False)
-def place(chains: Chains, w: Any, p: Any, color: int, num_empty: Any) -> Any:
-    """Put a stone on an empty point, and take what it captures, or its own chain where it has no liberty then.
-
-    Returns:
-        The change of the board's hash; the number of captured stones, negative for own ones; and whether the stone was
-        a chain of its own without empty neighbours, by which one captured stone makes a ko.
-    """
-    single = chains.around[p] >> 8 == 0 and is_single(chains, p, color)
-    first = num_empty - np.uint64(1)
-    change = ZOBRIST[color, p]
-    press(chains, w, p, -1)
-    num_empty = put(chains, w, p, color, num_empty)
-    gone, captured = 3 - color, np.int64(num_empty) - np.int64(first)
-    known = np.uint64(chains.chain[p])
-    if chains.liberties[known] == 0:
-        num_empty = take(chains, w, known, num_empty)
-        gone, captured = color, -(np.int64(num_empty) - np.int64(first))
-    for k in range(first, num_empty):
-        change ^= ZOBRIST[gone, np.uint64(chains.empties[np.uint64(k)])]
-    return change, captured, single
-
-
-@njit(makes_arrays=False)
-def _taken_beside(chains: Chains, w: Any, p: Any, n: int) -> int:
-    """Return the point of the only empty neighbour."""
-    for k in range(4):
-        q = neighbour(p, w, k)
-        if chains.color[q] == EMPTY:
-            return int(unpadded(q, n))
-    return -1
-
-
-@njit(makes_arrays=False)
-def _store(chains: Chains, n: int, board: NDArray[np.int8]) -> None:
-    for y in range(n):
-        for x in range(n):
-            c = chains.color[np.uint64((y + 1) * (n + 1) + x + 1)]
-            board[y, x] = 1 if c == BLACK else (-1 if c == WHITE else 0)
-
-
-@njit(makes_arrays=False)
+@njit(makes_arrays=False, forceinline=True)
 def check_point(
     chains: Chains,
     p: Any,
@@ -227,7 +92,7 @@ def check_point(
         law: The rules.
         history: Hashes of positions, of which `moves` is the present one.
         moves: Moves so far.
-        sieve: Of the history, by `fill_sieve`; or empty: there is none.
+        sieve: Of the history, by `fill_sieve`.
     """
     w = np.uint64(n + 1)
     breathing = can_breathe(chains, w, p, color)
@@ -237,17 +102,11 @@ def check_point(
         return KO
     if law.ko == SIMPLE:
         return NONE
-    after = history[moves] ^ change_by(chains, w, p, color, breathing)
-    if law.ko == SITUATIONAL and moves + 1 >= law.placements:
-        after ^= ZOBRIST[0, 0]
-    if len(sieve):
-        bit = after & np.uint64(_NUM_BITS - 1)
-        if not (sieve[bit >> np.uint64(6)] >> (bit & np.uint64(63))) & np.uint64(1):
-            return NONE
-    for k in range(moves, -1, -1):
-        if history[k] == after:
-            return SUPERKO
-    return NONE
+    change = change_by(chains, w, p, color, breathing) ^ side_change(law, moves)
+    bit = (history[moves] ^ change) & np.uint64(_NUM_BITS - 1)
+    if not (sieve[bit >> np.uint64(6)] >> (bit & np.uint64(63))) & np.uint64(1):
+        return NONE
+    return SUPERKO if is_repeated(history, moves, change) else NONE
 
 
 @njit(makes_arrays=False)
@@ -259,7 +118,7 @@ def fill_sieve(sieve: NDArray[np.uint64], history: NDArray[np.uint64], moves: in
         sieve[bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))
 
 
-@njit(makes_arrays=False)
+@njit(makes_arrays=False, forceinline=True)
 def change_by(chains: Chains, w: Any, p: Any, color: int, breathing: bool) -> Any:
     """Return by what a board's hash would change with a stone on an empty point, where that is no single suicide."""
     change = ZOBRIST[color, p]

@@ -20,7 +20,8 @@ from tengen._jit import njit
 EMPTY, BLACK, WHITE, BORDER = 0, 1, 2, 3  # in `Chains.color`; the other side of c is 3 - c
 
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
-_BORDERS, _EMPTIES = 17, 256  # in `Chains.around`: a border counts for both colours
+_EMPTIES = 256  # in `Chains.around`
+_WEIGHTS = np.array([_EMPTIES, 1, 16, 17], np.int32)  # there, of each colour: a border counts for both
 
 
 class Chains(NamedTuple):
@@ -84,23 +85,20 @@ def load(chains: Chains, board: NDArray[np.int8]) -> Any:
     for y in range(n):
         for x in range(n):
             p = np.uint64((y + 1) * (n + 1) + x + 1)
-            counts = 0
-            for k in range(4):
-                c = int(color[neighbour(p, w, k)])
-                counts += _BORDERS if c == BORDER else (_EMPTIES if c == EMPTY else 1 << (4 * (c - 1)))
+            above, left, right, below = color[p - w], color[p - _ONE], color[p + _ONE], color[p + w]
+            counts = int(_WEIGHTS[above] + _WEIGHTS[left] + _WEIGHTS[right] + _WEIGHTS[below])
             around[p] = counts
             chains.chain[p] = p
+            c = color[p]
+            if c == EMPTY:
+                continue
             chains.after[p] = p
             chains.liberties[p] = counts >> 8
             chains.stones[p] = 1
-    for y in range(n):
-        for x in range(n):
-            p = np.uint64((y + 1) * (n + 1) + x + 1)
-            if color[p] != EMPTY:
-                if color[p - _ONE] == color[p]:
-                    join(chains, p, p - _ONE)
-                if color[p - w] == color[p]:
-                    join(chains, p, p - w)
+            if left == c:
+                join(chains, p, p - _ONE)
+            if above == c:
+                join(chains, p, p - w)
     return num_empty
 
 

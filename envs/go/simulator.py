@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tengen.envs.go import _board_kernels as kernels
+from tengen.envs.go import _move_kernels as moves
 from tengen.envs.go._playout_kernels import play_out
 from tengen.envs.go.coordinates import fixed_handicap
 from tengen.envs.go.pictures import draw
@@ -19,7 +20,7 @@ from tengen.envs.go.rules import Refusal, Rules
 from tengen.envs.go.states import NUM_LAST, GoStates
 from tengen.types import Array, Bools, Floats, Ints, Playouts
 
-_KO = {"simple": kernels.SIMPLE, "positional": kernels.POSITIONAL, "situational": kernels.SITUATIONAL}
+_KO = {"simple": moves.SIMPLE, "positional": moves.POSITIONAL, "situational": moves.SITUATIONAL}
 
 
 class Go:
@@ -45,7 +46,7 @@ class Go:
         self.num_planes = num_planes(planes)
         self.num_actions = self.rules.num_points + 1
         placements = self.rules.handicap if self.rules.free_handicap else 0
-        self._law = kernels.Law(
+        self._law = moves.Law(
             _KO[self.rules.ko],
             self.rules.suicide,
             self.rules.move_limit,
@@ -73,7 +74,7 @@ class Go:
             raise ValueError(f"boards have the shape {board.shape}, expected [B, {size}, {size}]")
         if ((self.liberties(board) == 0) & (board != 0)).any():
             raise ValueError("a chain has no liberties")
-        length = 0 if self._law.ko == kernels.SIMPLE else self.rules.move_limit + 1
+        length = 0 if self._law.ko == moves.SIMPLE else self.rules.move_limit + 1
         states = GoStates(
             board,
             np.full(num_games, to_move, np.int8),
@@ -87,8 +88,8 @@ class Go:
         if length:
             hashes = np.zeros(num_games, np.uint64)
             kernels.hash_boards(board, hashes)
-            if self._law.ko == kernels.SITUATIONAL:
-                hashes[states.to_move < 0] ^= kernels.ZOBRIST[0, 0]
+            if self._law.ko == moves.SITUATIONAL:
+                hashes[states.to_move < 0] ^= moves.ZOBRIST[0, 0]
             states.history[:, 0] = hashes
         return states
 
@@ -130,7 +131,7 @@ class Go:
         """
         after = states.copy()
         reasons = np.zeros(len(actions), np.int64)
-        kernels.play_actions(after, self._law, np.asarray(actions, np.int64), True, reasons)
+        moves.play_actions(after, self._law, np.asarray(actions, np.int64), reasons)
         return after, reasons
 
     def score(self, states: GoStates, dead: Bools | None = None) -> Floats:
