@@ -214,7 +214,7 @@ def _curve_over_time(runs: Sequence[FinishedRun], rng: np.random.Generator) -> d
 def _mean_curve(rows: Floats, rng: np.random.Generator) -> dict[str, Any]:
     if not rows.shape[1]:
         return {"mean": [], "low": [], "high": []}
-    found = statistics.sample_efficiency(rows[:, None, :], rng, statistic=statistics.mean, resamples=_CURVE_RESAMPLES)
+    found = statistics.mean_curve(rows[:, None, :], rng, resamples=_CURVE_RESAMPLES)
     return _points(found, "mean")
 
 

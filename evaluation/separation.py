@@ -22,7 +22,7 @@ from tengen.evaluation import statistics
 from tengen.evaluation.statistics import CONFIDENCE, RESAMPLES, Interval
 from tengen.types import Bools, Floats
 
-LEVEL = 1 - CONFIDENCE
+LEVEL = 0.05
 """p below this separates."""
 
 _EXACT = 100_000  # assignments that are all looked at; beyond, some are drawn

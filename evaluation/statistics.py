@@ -126,13 +126,30 @@ def performance_profile(
 
     Intervals hold for each threshold by itself.
     """
-    above = (scores[..., None] > thresholds).reshape(scores.size, -1).astype(float)  # [RT, P]; NaN is above nothing
+    above = (scores[..., None] > thresholds).astype(float)  # [R, T, P]
+    above[np.isnan(scores)] = np.nan
+    return mean_curve(above, rng, resamples=resamples, confidence=confidence)
 
-    def profile(_: Floats, counts: Floats) -> Floats:
+
+def mean_curve(
+    curves: Floats,
+    rng: np.random.Generator,
+    *,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+) -> Interval:
+    """Return what `sample_efficiency` does of the mean, for all points at once: three times [P].
+
+    A resample holds whole curves [R, T, P]. A curve that is NaN throughout is a run that does not exist.
+    """
+    runs = curves[:, :, 0]
+    points = np.where(np.isnan(curves), 0.0, curves).reshape(runs.size, -1)  # [RT, P]
+
+    def means(_: Floats, counts: Floats) -> Floats:
         shares = counts / counts.sum(axis=-2, keepdims=True) / counts.shape[-1]  # [..., R, T]
-        return np.asarray(shares.reshape(*counts.shape[:-2], -1) @ above)
+        return np.asarray(shares.reshape(*counts.shape[:-2], -1) @ points)
 
-    return bootstrap(scores, {"profile": profile}, rng, resamples=resamples, confidence=confidence)["profile"]
+    return bootstrap(runs, {"means": means}, rng, resamples=resamples, confidence=confidence)["means"]
 
 
 def sample_efficiency(

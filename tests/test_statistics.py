@@ -17,6 +17,7 @@ from tengen.evaluation.statistics import (
     bootstrap,
     difference,
     iqm,
+    mean_curve,
     normalized,
     once_each,
     performance_profile,
@@ -242,3 +243,12 @@ def test_a_scale_has_random_at_0_and_the_human_at_1() -> None:
 def test_a_scale_needs_two_different_ends(low: float, high: float) -> None:
     with pytest.raises(ValueError, match="two different ends"):
         normalized(np.zeros((2, 1)), low, high)
+
+
+def test_a_mean_curve_is_the_sample_efficiency_of_the_mean() -> None:
+    curves = np.random.default_rng(0).normal(size=(4, 2, 5)).cumsum(axis=-1)
+    curves[3, 1] = np.nan
+    slow = sample_efficiency(curves, np.random.default_rng(1), statistic=statistics.mean, resamples=300)
+    fast = mean_curve(curves, np.random.default_rng(1), resamples=300)
+    for one, other in zip(slow, fast, strict=True):
+        assert one == pytest.approx(other)

@@ -11,11 +11,11 @@ from typing import Any
 
 from tengen.evaluation.comparison import Comparison
 
-MOST_BYTES = 1_000_000
+MOST_BYTES = 600_000
 """Of one film; a larger one is named and not embedded."""
 
-MOST_IN_ALL = 3_000_000
-"""Of all films on a page."""
+MOST_IN_ALL = 4_000_000
+"""Of all films on a page, as text."""
 
 _TYPES = {".gif": "image/gif", ".mp4": "video/mp4"}
 

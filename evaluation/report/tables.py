@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     for task in found["tasks"]:
         parts += ["", *_task(task)]
     if found.get("command"):
-        parts += ["", "Made by:", "", "```console", " ".join(found["command"]).replace("`", "'"), "```"]
+        parts += ["", "Made by:", "", "```console", shlex.join(found["command"]).replace("`", "'"), "```"]
     parts.insert(1, "")
     return "\n".join(parts) + "\n"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def write_report(
     found = {**results(comparison, resamples=resamples), "command": list(command)}
     films = median_films(comparison, found) if films is None else films
     files = {
-        "results.json": json.dumps(found, indent=1, allow_nan=False),
+        "results.json": _readable(found),
         "report.html": page(found, films),
         "table.md": markdown(found),
         **csv_files(found),
@@ -67,3 +68,9 @@ def write_report(
     with plain():
         save(curves_figure(found), out / "curves.png")
     return found
+
+
+def _readable(found: Mapping[str, Any]) -> str:
+    """Return JSON with a line for each field, and a list of numbers on one line."""
+    text = json.dumps(found, indent=1, allow_nan=False)
+    return re.sub(r"\[[^\[\]{}\"]*\]", lambda numbers: " ".join(numbers[0].split()), text) + "\n"
