@@ -33,6 +33,7 @@ class Variant:
 
 _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
     "agents": {
+        "alphazero": "tengen.agents.alphazero.config:AlphaZeroConfig",
         "c51": Variant(
             "dqn",
             {
@@ -103,11 +104,11 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
         "reinforce_network": "tengen.agents.reinforce.config:ReinforceNetworkConfig",
         "sarsa": "tengen.agents.tabular.config:SarsaConfig",
         "sarsa_lambda": "tengen.agents.tabular.multi_step_config:SarsaLambdaConfig",
-        "semi_gradient_sarsa": "tengen.agents.linear.config:SemiGradientSarsaConfig",
         "sb3:a2c": "tengen.agents.sb3.config:SB3A2CConfig",
         "sb3:dqn": "tengen.agents.sb3.config:SB3DQNConfig",
         "sb3:ppo": "tengen.agents.sb3.config:SB3PPOConfig",
         "sb3:qrdqn": "tengen.agents.sb3.config:SB3QRDQNConfig",
+        "semi_gradient_sarsa": "tengen.agents.linear.config:SemiGradientSarsaConfig",
         "semi_gradient_sarsa_lambda": "tengen.agents.linear.config:SemiGradientSarsaLambdaConfig",
         "td": "tengen.agents.tabular.prediction_config:PredictionConfig",
         "tree_backup": "tengen.agents.tabular.multi_step_config:TreeBackupConfig",

@@ -1,0 +1,102 @@
+"""The learning half of AlphaZero: a network with a policy and a value, fitted to what search and games gave.
+
+N positions, A actions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+from torch import Tensor, nn, optim
+from torch.nn import functional
+
+from tengen.perception.board_networks import BoardOutputs
+from tengen.perception.torch_state import load_module_state, load_optimizer_state, module_state, optimizer_state
+from tengen.replay.positions import Positions
+from tengen.schedules import LinearSchedule
+from tengen.types import Array, Metrics, State
+
+
+class Learner:
+    """Fits a network's policy to search's by cross-entropy, and its value to the outcome by squared error.
+
+    The loss of Silver et al. (2017), equation 1, with the decay of weights left to the optimizer.
+
+    Args:
+        network: Observations [N, ...] -> `BoardOutputs` with a value.
+        optimizer: Of its parameters.
+        learning_rate: By environment steps.
+        value_weight: Of the value's loss.
+        device: Where the network is.
+        autocast: Compute in bfloat16.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: optim.Optimizer,
+        learning_rate: LinearSchedule,
+        *,
+        value_weight: float,
+        device: torch.device,
+        autocast: bool,
+    ) -> None:
+        self.network = network.eval()
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.value_weight = value_weight
+        self.device = device
+        self.autocast = autocast
+        self.num_updates = 0
+
+    @torch.inference_mode()
+    def evaluate(self, observation: Array) -> tuple[Array, Array]:
+        """Return the policy's logits [N, A] and the values [N], float32, for the side to move."""
+        outputs = self._outputs(observation)
+        assert outputs.value is not None
+        return outputs.policy.cpu().numpy(), outputs.value.cpu().numpy()
+
+    def fit(self, batch: Positions, num_steps: int) -> Metrics:
+        """Make one gradient step on N positions; `num_steps` so far decide the step size."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(num_steps)
+        self.network.train()  # batch normalisation by the batch's own moments
+        policy_loss, value_loss = self.losses_of(batch)
+        self.network.eval()
+        self.optimizer.zero_grad(set_to_none=True)
+        (policy_loss + self.value_weight * value_loss).backward()  # type: ignore[no-untyped-call]  # no annotation
+        self.optimizer.step()
+        self.num_updates += 1
+        return {"losses/policy": policy_loss.detach(), "losses/value": value_loss.detach()}
+
+    def losses_of(self, batch: Positions) -> tuple[Tensor, Tensor]:
+        """Return the policy's cross-entropy and the value's mean squared error."""
+        outputs = self._outputs(batch.observation)
+        assert outputs.value is not None
+        policy = torch.from_numpy(batch.policy).to(self.device)
+        value = torch.from_numpy(batch.value).to(self.device)
+        cross_entropy = -(policy * functional.log_softmax(outputs.policy, 1)).sum(1).mean()
+        return cross_entropy, functional.mse_loss(outputs.value, value)
+
+    def state_dict(self) -> State:
+        """Return the network, the optimizer's moments, the number of updates and the precision."""
+        return {
+            "network": module_state(self.network),
+            "optimizer": optimizer_state(self.optimizer),
+            "num_updates": self.num_updates,
+            "autocast": self.autocast,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from a state, in its precision: another machine must not change the numbers of a run."""
+        load_module_state(self.network, state["network"])
+        load_optimizer_state(self.optimizer, state["optimizer"])
+        self.num_updates = int(state["num_updates"])
+        self.autocast = bool(state["autocast"])
+
+    def _outputs(self, observation: Array) -> BoardOutputs:
+        precision = torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
+        with precision:
+            outputs: BoardOutputs = self.network(torch.from_numpy(observation).to(self.device))
+        return outputs

@@ -1,0 +1,267 @@
+"""AlphaZero: what it makes of games, its update, exact resume, and what it learns of tic-tac-toe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from run_helpers import digest, in_two
+
+from tengen.agents.alphazero import AlphaZero, AlphaZeroConfig
+from tengen.agents.alphazero.agent import Plan
+from tengen.agents.alphazero.games import Games
+from tengen.config import RunConfig
+from tengen.envs import EnvConfig, make_env
+from tengen.envs.tictactoe import TicTacToe
+from tengen.errors import UserError
+from tengen.loop import interact
+from tengen.replay.positions import Positions
+from tengen.run import train
+from tengen.testing import check_agent
+from tengen.types import EnvSpec, Floats, TimeStep
+
+TICTACTOE = "tengen/TicTacToe-v0"
+RULES = TicTacToe()
+
+
+def spec_of(num_envs: int = 1) -> EnvSpec:
+    return make_env(EnvConfig(TICTACTOE, num_envs), training=True).spec
+
+
+def small(**fields: Any) -> AlphaZeroConfig:
+    settings = {"simulations": 4, "hidden": (16,), "learn_start": 20, "batch_size": 8, "learn_period": 8}
+    return AlphaZeroConfig(**{**settings, "replay_capacity": 200, **fields})
+
+
+def agent_of(num_envs: int = 1, **fields: Any) -> AlphaZero:
+    return small(**fields).build(spec_of(num_envs), np.random.default_rng(0), "cpu")
+
+
+def step_of(
+    number: int, reward: float = 0.0, discount: float = -1.0, *, last: bool = False, first: bool = False
+) -> TimeStep:
+    observation = np.full((1, 9), number, np.float32)
+    return TimeStep(observation, np.array([reward]), np.array([discount]), np.array([first]), np.array([last]))
+
+
+def play(games: Games, rewards: list[float], discounts: list[float]) -> None:
+    for t, (reward, discount) in enumerate(zip(rewards, discounts, strict=True)):
+        last = t == len(rewards) - 1
+        games.add(step_of(t, first=t == 0), np.full((1, 9), t), step_of(t + 1, reward, discount, last=last))
+
+
+# --- Games ---
+
+
+@pytest.mark.parametrize(
+    ("rewards", "discounts", "final_value", "outcomes"),
+    [
+        ([0, 0, 1], [-1, -1, 0], 7.0, [1, -1, 1]),  # who moves last wins; nothing is read behind the end
+        ([0, 0, 0, 1], [-1, -1, -1, 0], 0.0, [-1, 1, -1, 1]),
+        ([0, 0], [-1, 0], 0.0, [0, 0]),
+        ([0, 0], [-1, -1], 0.5, [0.5, -0.5]),  # cut off: the value of who would be to move, from each side
+        ([1, 0, -1], [1, 1, 0], 0.0, [0, -1, -1]),  # a game for one
+    ],
+)
+def test_a_position_is_worth_what_came_of_its_game_to_who_was_to_move(
+    rewards: list[float], discounts: list[float], final_value: float, outcomes: list[float]
+) -> None:
+    games = Games(spec_of())
+    play(games, rewards, discounts)
+    positions = games.finish(0, final_value)
+    assert positions.value.tolist() == outcomes
+    assert positions.observation[:, 0].tolist() == list(range(len(rewards)))  # what was moved upon, not what followed
+    assert positions.policy[:, 3].tolist() == list(range(len(rewards)))
+    assert games.lengths().tolist() == [0]
+
+
+def test_a_game_that_was_given_up_leaves_nothing_behind() -> None:
+    games = Games(spec_of())
+    games.add(step_of(5, first=True), np.zeros((1, 9)), step_of(6))
+    play(games, [0, 1], [-1, 0])
+    assert games.finish(0, 0.0).observation[:, 0].tolist() == [0, 1]
+
+
+def test_games_in_progress_are_continued_from_their_state() -> None:
+    games, others = Games(spec_of()), Games(spec_of())
+    play(games, [0, 0, 0], [-1, -1, -1])
+    others.load_state_dict(games.state_dict())
+    for one in (games, others):
+        one.add(step_of(3), np.zeros((1, 9)), step_of(4, 1.0, 0.0, last=True))
+    for a, b in zip(games.finish(0, 0.0), others.finish(0, 0.0), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# --- The update ---
+
+
+def test_the_losses_are_cross_entropy_and_squared_error() -> None:
+    learner = agent_of().learner
+    rng = np.random.default_rng(1)
+    policy = rng.dirichlet(np.ones(9), size=5).astype(np.float32)
+    observation, value = rng.normal(size=(5, 9)).astype(np.float32), rng.uniform(-1, 1, 5).astype(np.float32)
+    logits, values = learner.evaluate(observation)
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    policy_loss, value_loss = learner.losses_of(Positions(observation, policy, value))
+    assert policy_loss.item() == pytest.approx(-(policy * log_p).sum(1).mean(), rel=1e-5)
+    assert value_loss.item() == pytest.approx(((values - value) ** 2).mean(), rel=1e-5)
+
+
+def test_what_it_is_shown_often_it_learns() -> None:
+    learner = agent_of(learning_rate=1e-2).learner
+    observation = np.eye(9, dtype=np.float32)
+    policy, value = np.roll(observation, 1, 1), np.linspace(-0.9, 0.9, 9, dtype=np.float32)
+    for _ in range(300):
+        learner.fit(Positions(observation, policy, value), 0)
+    logits, values = learner.evaluate(observation)
+    assert (logits.argmax(1) == policy.argmax(1)).all()
+    np.testing.assert_allclose(values, value, atol=0.1)
+
+
+def test_positions_are_shown_from_every_side_with_their_moves_turned_alike() -> None:
+    agent = agent_of(batch_size=400)
+    observation = np.arange(9, dtype=np.float32)[None] / 10  # each square has its own mark
+    agent.replay.add(Positions(observation, observation.copy(), np.zeros(1, np.float32)))
+    batch = agent._batch()
+    np.testing.assert_array_equal(batch.observation, batch.policy)  # the probability of a square goes where its mark is
+    assert len(np.unique(batch.observation, axis=0)) == 8
+
+
+def test_without_symmetries_positions_are_shown_as_they_were() -> None:
+    agent = agent_of(symmetries=False)
+    observation = np.arange(9, dtype=np.float32)[None]
+    agent.replay.add(Positions(observation, observation.copy(), np.zeros(1, np.float32)))
+    assert (agent._batch().observation == observation).all()
+
+
+def test_it_learns_as_often_as_it_should_once_enough_is_remembered() -> None:
+    env = make_env(EnvConfig(TICTACTOE, 4), training=True)
+    agent = agent_of(4, learn_start=40, learn_period=16, updates_per_learn=3)
+    for tick in interact(agent, env, 400, 0):
+        if len(agent.replay) < 40:
+            assert agent.learner.num_updates == 0
+            began = tick.num_steps
+    assert agent.learner.num_updates == 3 * (400 // 16 - began // 16)
+
+
+# --- The agent ---
+
+
+@pytest.mark.parametrize("search", ["gumbel", "puct"])
+def test_it_keeps_the_contract_of_an_agent(search: str) -> None:
+    def build(spec: EnvSpec, rng: np.random.Generator) -> AlphaZero:
+        return small(search=search).build(spec, rng, "cpu")
+
+    check_agent(build, lambda: make_env(EnvConfig(TICTACTOE, 3), training=True), num_steps=40)
+
+
+def test_a_run_goes_on_exactly(tmp_path: Path) -> None:
+    config = RunConfig("alphazero", small(), EnvConfig(TICTACTOE, 2), 120, checkpoint_period=0)
+    train(config, tmp_path / "whole")
+    in_two(config, 58, tmp_path / "halves")
+    assert digest(tmp_path / "whole") == digest(tmp_path / "halves")
+
+
+def test_the_noise_of_exploration_is_not_in_its_policy() -> None:
+    agent = agent_of()
+    env = make_env(EnvConfig(TICTACTOE), training=False)
+    step = env.reset(0)
+    played = {int(agent.policy().act(step, np.random.default_rng(seed))[0]) for seed in range(20)}
+    explored = {int(agent.act(step).actions[0]) for _ in range(20)}
+    assert len(played) == 1
+    assert len(explored) > 3
+
+
+def test_a_policy_of_no_simulations_takes_the_networks_word() -> None:
+    agent = agent_of(policy_simulations=0)
+    step = make_env(EnvConfig(TICTACTOE), training=False).reset(0)
+    logits, _ = agent.learner.evaluate(step.observation)
+    assert agent.policy().act(step, np.random.default_rng(0)).tolist() == logits.argmax(1).tolist()
+
+
+def test_a_board_gets_a_network_that_works_on_every_size() -> None:
+    from tengen.perception.policy_value import policy_value_network
+
+    def network(size: int) -> torch.nn.Module:
+        space = gym.spaces.Box(0, 1, (3, size, size), np.uint8)
+        generator = torch.Generator().manual_seed(0)
+        return policy_value_network(space, size * size + 1, blocks=1, width=4, hidden=(), generator=generator)
+
+    small_board, large_board = network(5), network(7)
+    assert {name: value.shape for name, value in small_board.state_dict().items()} == {
+        name: value.shape for name, value in large_board.state_dict().items()
+    }
+    outputs = large_board(torch.zeros(2, 3, 7, 7, dtype=torch.uint8))
+    assert outputs.policy.shape == (2, 50)
+    assert outputs.value.shape == (2,)
+
+
+def test_an_environment_without_rules_is_refused() -> None:
+    spec = make_env(EnvConfig("CartPole-v1"), training=True).spec
+    reason = AlphaZeroConfig.refusal(spec)
+    assert reason is not None
+    assert "CartPole-v1 has no simulator" in reason
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("simulations", 0), ("policy_simulations", -1), ("root_noise", 1.5), ("dirichlet", 0.0), ("width", 0)),
+        *(("learning_rate", 0.0), ("learning_rate_end", -1.0), ("hidden", (0,)), ("value_weight", -1.0)),
+        *(("learn_start", 1_000_000), ("blocks", -1)),
+    ],
+)
+def test_a_setting_out_of_its_range_is_refused(field: str, value: Any) -> None:
+    with pytest.raises(UserError, match=field):
+        AlphaZeroConfig(**{field: value})
+
+
+# --- Tic-tac-toe ---
+
+
+def defeats(plan: Plan) -> int:
+    """How often it is beaten, playing either side against everything that the other may do."""
+    lost = 0
+    for begins in (True, False):
+        states = RULES.init(np.random.default_rng(0), 1)
+        to_move = begins
+        while len(states) > 0:
+            legal = RULES.legal(states)
+            if to_move:
+                rows = np.arange(len(states))
+                off = np.zeros(len(states), np.bool_)
+                zeros: Floats = np.zeros(len(states))
+                step = TimeStep(RULES.observe(states), zeros, zeros + 1, off, off, legal, states)
+                actions = plan(step, np.random.default_rng(0)).actions
+            else:
+                rows, actions = np.nonzero(legal)
+            states, reward, discount = RULES.step(states[rows], actions, np.random.default_rng(0))
+            lost += int((reward > 0).sum()) * (not to_move)
+            states = np.unique(states[discount != 0], axis=0)
+            to_move = not to_move
+    return lost
+
+
+def test_the_count_of_defeats_finds_some_of_who_knows_nothing() -> None:
+    assert defeats(agent_of(policy_simulations=0).exploit) > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("search", "seed"), [("gumbel", 0), ("puct", 0)])
+def test_it_learns_from_nothing_never_to_lose(search: str, seed: int) -> None:
+    env = make_env(EnvConfig(TICTACTOE, 32), training=True)
+    config = AlphaZeroConfig(
+        search=search,  # type: ignore[arg-type]  # one of its values
+        replay_capacity=20_000,
+        learn_start=500,
+        learn_period=32,
+        learning_rate=2e-3,
+    )
+    agent = config.build(env.spec, np.random.default_rng(seed), "cpu")
+    for _ in interact(agent, env, 30_000, seed):
+        pass
+    assert defeats(agent.exploit) == 0
