@@ -77,7 +77,7 @@ def make_engine(given: Mapping[str, Any]) -> Any:
 
 def _spec(given: Mapping[str, Any]) -> Any:
     """Return whom the options mean."""
-    from tengen.evaluation.go.specs import parse_player, shipped_network
+    from tengen.evaluation.go.specs import parse_player
 
     if given["threads"] < 1:
         raise UserError(f"--threads must be at least 1, got {given['threads']}")
@@ -87,7 +87,5 @@ def _spec(given: Mapping[str, Any]) -> Any:
             raise UserError(f"--player must be one of ours, such as mcts or network:FILE, got {given['player']!r}")
         return spec if "threads=" in spec.text else dataclasses.replace(spec, threads=given["threads"])
     network = given["network"]
-    if network == "shipped":
-        network = shipped_network(given["size"])
-    text = "mcts" if network is None else f"network:{network}"
+    text = "mcts" if network is None else "network" if network == "shipped" else f"network:{network}"
     return dataclasses.replace(parse_player(text), threads=given["threads"])

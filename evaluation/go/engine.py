@@ -96,7 +96,7 @@ class Engine:
             seed: Another seed from now on: the same seed plays the same game.
         """
         rules = rules or self._rules
-        simulator = Go(rules, self._maker.planes)
+        simulator = Go(rules, self._maker.planes(rules.size))
         thinker = self._maker(simulator)
         self._thinker, self._rules = thinker, rules
         self.game = Game(simulator)
@@ -111,7 +111,7 @@ class Engine:
         assert rules.size == self._rules.size, "another size needs a new game"
         # What superko looks back on is kept as the rule of ko needs it.
         if (rules.ko, rules.move_limit) == (self._rules.ko, self._rules.move_limit):
-            simulator = Go(_with_bonus(rules, self.handicap), self._maker.planes)
+            simulator = Go(_with_bonus(rules, self.handicap), self._maker.planes(rules.size))
             self._thinker = self._maker(simulator)
             self.game = self.game.under(simulator)
         elif not self.game.moves and not self.game.start.any():
@@ -128,7 +128,7 @@ class Engine:
             to_move: Whose turn it is.
             handicap: How many of the stones are a handicap, for which the rules may give White points.
         """
-        game = Game(Go(_with_bonus(self._rules, handicap), self._maker.planes), board, to_move)
+        game = Game(Go(_with_bonus(self._rules, handicap), self._maker.planes(self._rules.size)), board, to_move)
         self.new_game()
         self.game, self.handicap = game, handicap
         self._thinker = self._maker(game.simulator)

@@ -3,22 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from tengen.envs.go.simulator import Go
-from tengen.evaluation.go.thinkers import Maker, PolicyThinker, RandomThinker, SearchThinker, Thinker
-from tengen.planners.mcts.evaluators import light_playouts, network
+from tengen.errors import UserError
+from tengen.evaluation.go.game import Game
+from tengen.evaluation.go.thinkers import (
+    Candidate,
+    Maker,
+    PolicyThinker,
+    RandomThinker,
+    SearchThinker,
+    Thinker,
+    Thought,
+)
+from tengen.planners.mcts.budget import Budget
+from tengen.planners.mcts.evaluators import NetworkFunction, light_playouts, mixed, network
 from tengen.planners.mcts.search import Search
 from tengen.planners.mcts.settings import SearchSettings
+from tengen.types import Array, Bools, TimeStep
+
+if TYPE_CHECKING:
+    from tengen.contracts import Policy
+    from tengen.perception.network_file import LoadedNetwork
+
+LIGHT: Final = SearchSettings(rule="uct")
+"""How a search over light playouts is done."""
+
+WITH_NETWORK: Final = SearchSettings(rule="puct", leaves=8)
+"""How a search with a network is done: on a CPU eight positions take little longer than one."""
 
 
 @dataclass(frozen=True)
 class RandomMaker:
     """Players of random moves."""
 
-    planes: str = "board"
+    def planes(self, size: int) -> str:
+        """Nobody looks."""
+        return "board"
 
     def __call__(self, simulator: Go) -> Thinker:
         """Return one."""
@@ -32,31 +61,191 @@ class PlayoutMaker:
     Attributes:
         settings: Of the search.
         threads: That share the playouts of a batch.
-        planes: What the simulator shows; nobody looks.
     """
 
-    settings: SearchSettings
+    settings: SearchSettings = LIGHT
     threads: int = 1
-    planes: str = "board"
+
+    def planes(self, size: int) -> str:
+        """Nobody looks."""
+        return "board"
 
     def __call__(self, simulator: Go) -> Thinker:
         """Return one."""
         return SearchThinker(Search(simulator, light_playouts(simulator, threads=self.threads), self.settings))
 
 
+@dataclass(frozen=True)
+class NetworkMaker:
+    """Players by a network, with search or without.
+
+    Attributes:
+        loaded: The network.
+        source: What to call it.
+        settings: Of the search; None plays the network's first choice.
+        threads: That share playouts, where the network has no value of its own.
+    """
+
+    loaded: LoadedNetwork
+    source: str
+    settings: SearchSettings | None
+    threads: int = 1
+
+    def planes(self, size: int) -> str:
+        """What the network sees."""
+        return self.loaded.card.planes
+
+    def __call__(self, simulator: Go) -> Thinker:
+        """Return one; UserError where the network was trained on boards of another size."""
+        from tengen.perception.network_file import require_fit
+
+        require_fit(self.loaded.card, self.source, simulator.planes, simulator.rules.size)
+        function = _values_too(self.loaded)
+        if self.settings is None:
+            return PolicyThinker(simulator, function)
+        judged = network(simulator, function)
+        if not self.loaded.card.architecture["parameters"].get("value", False):
+            judged = mixed(judged, light_playouts(simulator, threads=self.threads), 1.0)
+        return SearchThinker(Search(simulator, judged, self.settings))
+
+
+@dataclass(frozen=True)
+class RunMaker:
+    """Players by what a run has learnt."""
+
+    folder: Path
+    policy: Policy
+    simulator: Go
+
+    def planes(self, size: int) -> str:
+        """What the run's environment shows."""
+        return self.simulator.planes
+
+    def __call__(self, simulator: Go) -> Thinker:
+        """Return one; UserError where it was trained on boards of another size."""
+        mine, wanted = self.simulator.rules.size, simulator.rules.size
+        if mine != wanted:
+            raise UserError(f"{self.folder} was trained on {mine}x{mine}, not {wanted}x{wanted}: choose another run")
+        return _RunThinker(self.policy, simulator)
+
+
+@dataclass(frozen=True)
+class ShippedMaker:
+    """Searches with the network that is shipped for a board, and over light playouts where there is none."""
+
+    changes: Mapping[str, Any]
+    threads: int
+    loaded: dict[int, Maker] = dataclasses.field(default_factory=dict)
+
+    def planes(self, size: int) -> str:
+        """What the board's network sees."""
+        return self._of(size).planes(size)
+
+    def __call__(self, simulator: Go) -> Thinker:
+        """Return one."""
+        return self._of(simulator.rules.size)(simulator)
+
+    def _of(self, size: int) -> Maker:
+        if size not in self.loaded:
+            path = shipped_network(size)
+            if path is None:
+                maker: Maker = PlayoutMaker(_changed(LIGHT, self.changes), self.threads)
+            else:
+                maker = network_maker(str(path), self.changes, self.threads, searches=True)
+            self.loaded[size] = maker
+        return self.loaded[size]
+
+
+def playout_maker(changes: Mapping[str, Any], threads: int) -> Maker:
+    """Return a maker of searches over light playouts."""
+    return PlayoutMaker(_changed(LIGHT, changes), threads)
+
+
 def network_maker(source: str, changes: Mapping[str, Any], threads: int, *, searches: bool) -> Maker:
     """Return a maker of players by a network.
 
     Args:
-        source: A file, a run's folder, or empty for the one that is shipped for a board.
-        changes: Fields of `SearchSettings`.
-        threads: For the network.
+        source: A file or a run's folder; empty for the network that is shipped for the board.
+        changes: Fields of `SearchSettings` that differ.
+        threads: For the network or its playouts.
         searches: Whether to search, or play its first choice.
 
     Raises:
         UserError: It can't be read.
     """
-    raise NotImplementedError  # until networks can be read
+    import torch
+
+    torch.set_num_threads(threads)
+    path = Path(source)
+    if not source:
+        return ShippedMaker(changes, threads)
+    if path.is_dir():
+        return _run_maker(path)
+    from tengen.perception.network_file import load_network
+
+    settings = _changed(WITH_NETWORK, changes) if searches else None
+    return NetworkMaker(load_network(path), source, settings, threads)
 
 
-_ = (dataclasses, network, PolicyThinker)
+def shipped_network(size: int) -> Path | None:
+    """Return the file of the network that is shipped for a board, or None; one that knows values before others."""
+    import safetensors
+
+    found: list[tuple[bool, Path]] = []
+    folder = Path(str(resources.files("tengen.presets"))) / "networks"
+    for path in sorted(folder.glob("*.safetensors")):
+        with safetensors.safe_open(path, "np") as file:
+            card = json.loads((file.metadata() or {}).get("tengen", "{}"))
+        if card.get("size") == size:
+            found.append((bool(card["architecture"]["parameters"].get("value", False)), path))
+    return max(found)[1] if found else None
+
+
+def _run_maker(folder: Path) -> Maker:
+    from tengen.run import load_policy, open_run
+
+    run = open_run(folder)
+    loaded = load_policy(run, "latest", num_envs=1)
+    simulator = loaded.env.spec.simulator
+    if not isinstance(simulator, Go):
+        raise UserError(f"{folder} is a run of {run.config.env.id}, which is no Go: choose one of tengen/Go-v0")
+    return RunMaker(folder, loaded.policy, simulator)
+
+
+def _changed(settings: SearchSettings, changes: Mapping[str, Any]) -> SearchSettings:
+    return dataclasses.replace(settings, **changes)
+
+
+def _values_too(loaded: Callable[[Array], tuple[Array, Array | None]]) -> NetworkFunction:
+    """Return a network as a function whose values are 0 where it knows none."""
+
+    def function(planes: Array) -> tuple[Array, Array]:
+        logits, values = loaded(planes)
+        return logits, np.zeros(len(logits), np.float32) if values is None else values
+
+    return function
+
+
+class _RunThinker:
+    """A run's policy, shown the position as its environment would show it."""
+
+    def __init__(self, policy: Policy, simulator: Go) -> None:
+        self._policy = policy
+        self._simulator = simulator
+
+    def think(
+        self,
+        game: Game,
+        allowed: Bools,
+        budget: Budget,
+        rng: np.random.Generator,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Thought:
+        """Ask the policy; the budget is its own affair."""
+        states = game.states
+        one, zero = np.ones(1), np.zeros(1)
+        step = TimeStep(
+            self._simulator.observe(states), zero, one, zero > 0, zero > 0, allowed[None], states.copy(), None
+        )
+        action = int(self._policy.act(step, rng)[0])
+        return Thought((Candidate(action, 1, 0.0, 1.0, (action,)),), 0.0, 1)

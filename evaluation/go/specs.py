@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 KINDS: Final = ("mcts", "network", "policy", "random")
 """Our own: search over light playouts; search with a network; a network without search; chance."""
 
-LIGHT: Final = SearchSettings(rule="uct")
-"""How `mcts` searches."""
-
 _OWN: Final = {"playouts": int, "time": float, "threads": int, "resign": float}
 _SEARCH: Final = {field.name: field for field in dataclasses.fields(SearchSettings)}
 _HINT: Final = (
@@ -70,8 +67,7 @@ class PlayerSpec:
         if self.kind == "random":
             return makers.RandomMaker()
         if self.kind == "mcts":
-            settings = dataclasses.replace(LIGHT, **changes)
-            return makers.PlayoutMaker(settings, self.threads)
+            return makers.playout_maker(changes, self.threads)
         assert self.kind in ("network", "policy"), f"{self.kind} has no maker"
         return makers.network_maker(self.source, changes, self.threads, searches=self.kind == "network")
 
@@ -102,11 +98,6 @@ def parse_player(text: str) -> PlayerSpec:
             f"{text!r} is no player, and no program is called {words[0]!r}.{did_you_mean(text, known)} {_HINT}"
         )
     return PlayerSpec(text, "command", command=tuple(words))
-
-
-def shipped_network(size: int) -> str | None:
-    """Return the file of the shipped network for a board, or None."""
-    return None
 
 
 def _own(text: str, kind: str, items: list[str]) -> PlayerSpec:
@@ -140,7 +131,8 @@ def _own(text: str, kind: str, items: list[str]) -> PlayerSpec:
     )
     if spec.threads < 1:
         raise UserError(f"threads in {text!r} must be at least 1, got {spec.threads}")
-    dataclasses.replace(LIGHT, **{name: value for name, value in search if name != "rule"})  # refuses wrong values
+    # Wrong values are refused here; whether they fit the rule is seen when the player is made.
+    SearchSettings(**{name: value for name, value in search if name != "rave_equivalence"})
     return spec
 
 

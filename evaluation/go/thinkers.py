@@ -66,9 +66,8 @@ class Thinker(Protocol):
 class Maker(Protocol):
     """Makes thinkers for rules that may change from game to game."""
 
-    @property
-    def planes(self) -> str:
-        """What the simulator must show."""
+    def planes(self, size: int) -> str:
+        """Return what the simulator must show, on boards of a size."""
         ...
 
     def __call__(self, simulator: Go) -> Thinker:
@@ -108,7 +107,9 @@ class PolicyThinker:
         rng: np.random.Generator,
         should_stop: Callable[[], bool] | None = None,
     ) -> Thought:
-        """Evaluate the position once."""
+        """Evaluate the position once. It passes only where it would win by that, or has no other move."""
+        if allowed[:-1].any() and game.to_move * game.score() <= 0:
+            allowed = np.append(allowed[:-1], False)
         logits, values = self._function(self._simulator.observe(game.states))
         priors = masked_softmax(np.asarray(logits), allowed[None])[0]
         value = float(np.asarray(values)[0])
