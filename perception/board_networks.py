@@ -164,7 +164,9 @@ class _Heads(nn.Module):
         value = ownership = None
         if self.hidden is not None and self.judge is not None:
             size = (x.shape[-1] - _USUAL_SIZE) / _SIZE_SCALE
-            hidden = functional.relu(self.hidden(torch.cat([mean, mean * size, most], 1)))
+            pooled = torch.cat([mean, mean * size, most], 1)
+            # Features grow while training: unless normalised, they soon leave this layer with nothing above zero.
+            hidden = functional.relu(self.hidden(functional.layer_norm(pooled, pooled.shape[1:])))
             value = torch.tanh(self.judge(hidden).squeeze(1).float())
         if self.owner is not None:
             ownership = torch.tanh(self.owner(x).squeeze(1).float())

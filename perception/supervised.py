@@ -63,7 +63,7 @@ class Fitting:
     batch_size: int = 128
     """Examples of an update."""
     optimizer: OptimizerName = "muon"
-    """Muon for the weights of layers (AdamW for all else), AdamW, or SGD with Nesterov's momentum of 0.9."""
+    """Muon for the kernels of convolutions (AdamW for all else), AdamW, or SGD with Nesterov's momentum of 0.9."""
     learning_rate: float = 0.02
     """Largest step size; Muon's other parameters take a tenth of it."""
     warmup: int = 100
@@ -221,7 +221,8 @@ def _optimizers(network: nn.Module, fitting: Fitting) -> list[optim.Optimizer]:
         return [optim.SGD(parameters, rate, momentum=0.9, nesterov=True, weight_decay=decay, fused=True)]
     if fitting.optimizer == "adamw":
         return [optim.AdamW(parameters, rate, betas=(0.9, 0.98), weight_decay=decay, fused=True)]
-    weights = [parameter for parameter in parameters if parameter.ndim >= 2 and parameter.shape[0] > 1]
+    # A head's gradient is mostly noise, which Muon would make steps of full size of: it gets kernels of features only.
+    weights = [parameter for parameter in parameters if parameter.ndim == 4 and parameter.shape[0] > 1]
     chosen = {id(parameter) for parameter in weights}
     others = [parameter for parameter in parameters if id(parameter) not in chosen]
     return [
