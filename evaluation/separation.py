@@ -85,7 +85,7 @@ class Separation:
             return f"{a} and {b} scored the same", f"{what} {number(self.means[0])} in every run, {runs}."
         facts = (
             f"{means}, {number(self.difference.value, True)} "
-            f"(95% interval {number(low, True)} to {number(high, True)}, p = {probability(self.p_adjusted)}, {runs})."
+            f"(95% interval {number(low, True)} to {number(high, True)}, p {probability(self.p_adjusted)}, {runs})."
         )
         if self.separated:
             return f"{a} beats {b}", facts
@@ -109,16 +109,17 @@ class Separation:
 
 
 def number(value: float, signed: bool = False) -> str:
-    """Return a score with three or four significant digits, a minus as a hyphen."""
-    size = abs(value)
+    """Return a score with the digits that it is worth, some three of them."""
+    size, sign = abs(value), "+" if signed else ""
+    if 0 < size < 0.00995:
+        return f"{value:{sign}.2g}"
     places = 0 if size >= 999.5 or value == round(value) else 1 if size >= 9.95 else 2 if size >= 0.995 else 3
-    text = f"{value:{'+' if signed else ''},.{places}f}"
-    return text.replace("-0." + "0" * places, "0." + "0" * places) if float(text.replace(",", "")) == 0 else text
+    return f"{value + 0.0:{sign},.{places}f}"
 
 
 def probability(p: float) -> str:
-    """Return a p-value with as many digits as it is worth."""
-    return "below 0.0001" if p < 1e-4 else f"{p:.4f}" if p < 1e-3 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    """Return `= p` with as many digits as it is worth, or that it is below what they show."""
+    return "< 0.0001" if p < 1e-4 else f"= {p:.4f}" if p < 1e-3 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
 
 
 def separation(

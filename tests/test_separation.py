@@ -179,14 +179,23 @@ def test_a_small_p_alone_does_not_separate() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (500, "500"), (12345.6, "12,346"), (12.34, "12.3"), (1.234, "1.23"), (0.01234, "0.012"), (-0.0001, "0")],
+    [
+        (0, "0"),
+        (500, "500"),
+        (12345.6, "12,346"),
+        (12.34, "12.3"),
+        (1.234, "1.23"),
+        (0.01234, "0.012"),
+        (-0.000123, "-0.00012"),
+    ],
 )
 def test_a_number_has_the_digits_that_it_needs(value: float, text: str) -> None:
-    assert number(value).removesuffix(".000") == text
+    assert number(value) == text
+    assert number(abs(value), signed=True) == f"+{text.removeprefix('-')}"
 
 
 def test_a_p_value_is_never_0() -> None:
-    assert [probability(p) for p in (2e-5, 0.0002, 0.0123, 0.5)] == ["below 0.0001", "0.0002", "0.012", "0.50"]
+    assert [probability(p) for p in (2e-5, 0.0002, 0.0123, 0.5)] == ["< 0.0001", "= 0.0002", "= 0.012", "= 0.50"]
 
 
 # --- Thresholds ---

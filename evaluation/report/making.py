@@ -59,7 +59,7 @@ def _words(found: Mapping[str, Any]) -> dict[str, str]:
         "score": "The mean return of the last evaluation: whole episodes of fixed seeds, played by what the agent has "
         "learnt.",
         "interval": f"{found['confidence']:.0%} percentiles of {found['resamples']:,} bootstrap resamples of the runs, "
-        "task by task (curves and profiles: 2,000). Too narrow with few runs.",
+        "task by task (of pairs 10,000, of curves and profiles 2,000). Too narrow with few runs.",
         "IQM": "Interquartile mean: the mean of the middle half of all runs. With fewer than 4 runs it is the mean.",
         "optimality gap": "By how much normalised scores fall short of 1 on average; what lies above 1 does not count.",
         "P(first is better)": "The chance that a run of the first agent scores more than one of the second; ties count "

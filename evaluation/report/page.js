@@ -35,6 +35,7 @@
   };
   const score = (value) => {
     const size = Math.abs(value);
+    if (size > 0 && size < 0.00995) return `${+value.toPrecision(2)}`;
     const places = size >= 999.5 || Number.isInteger(value) ? 0 : size >= 9.95 ? 1 : size >= 0.995 ? 2 : 3;
     return value.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places });
   };
@@ -325,7 +326,7 @@
     },
     pairs(plot, task) {
       const rows = task.pairs.map((pair) => ({
-        name: `${data.agents[pair.a]} \u2212 ${data.agents[pair.b]}`, value: pair.difference[0], low: pair.difference[1], high: pair.difference[2],
+        name: `${pair.separated ? "\u2714" : "\u2248"} ${data.agents[pair.a]} \u2212 ${data.agents[pair.b]}`, value: pair.difference[0], low: pair.difference[1], high: pair.difference[2],
         dots: [], strong: pair.separated,
       }));
       rowChart(plot, rows, { references: [{ x: 0, name: "" }], label: "difference of mean scores", title: "Differences between agents" });

@@ -35,7 +35,9 @@ def task_section(task: Mapping[str, Any], place: int, films: Sequence[Shown]) ->
         _score_table(task),
         tag("h3", "Differences") if several else None,
         chart(
-            "pairs", "The first agent's mean minus the second's, with 95% intervals. The upright line is zero.", "rows"
+            "pairs",
+            "The first agent's mean minus the second's, with 95% intervals. A check mark says: separated.",
+            "rows",
         )
         if several
         else None,
