@@ -35,6 +35,8 @@ class TrackConfig:
     """W&B entity (user or team)."""
     group: str | None = None
     """W&B group."""
+    job_type: str | None = None
+    """W&B job type."""
     name: str | None = None
     """W&B display name; the run folder's name unless given."""
     tags: tuple[str, ...] = ()
@@ -78,7 +80,7 @@ class RunConfig:
     track: TrackConfig = field(default_factory=TrackConfig)
     """Mirrors of the metrics."""
     preset: str | None = None
-    """Settings for this agent and environment (`tengen list presets`), chosen by itself; none leaves it out."""
+    """Settings for this agent and environment (`tengen list presets`) or a .toml, chosen by itself; none: leave out."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "eval_episodes", "log_period", "num_runs"):

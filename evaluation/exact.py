@@ -45,6 +45,22 @@ def exact_terms(policy: Policy, env: Environment, gamma: float | None, epsilon: 
     return {name: value for name, value in terms.items() if value is not None}
 
 
+def optimal_return(env: Environment) -> float | None:
+    """Return the best mean return that any policy can have, without discounting, or None where it isn't known.
+
+    It is that of the policy greedy on Q* without discounting or nearly so, whichever is better within the step limit.
+
+    Args:
+        env: Made with `training=False`: its step limit counts.
+    """
+    spec = env.spec
+    tables, limit = spec.model, spec.max_episode_steps
+    if tables is None or limit is None or _changes(env) or len(tables.probability) * limit > _MOST_BACKUPS:
+        return None
+    found = [_q_star_return(spec, gamma, 0.0) for gamma in (1.0, 0.999)]
+    return max((value for value in found if value is not None), default=None)
+
+
 def _q_star_return(spec: EnvSpec, gamma: float, epsilon: float) -> float | None:
     from tengen.agents.planned.table import tabulate_plan
     from tengen.planners import expected_return, value_iteration

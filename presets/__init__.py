@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from tengen.errors import UserError, did_you_mean
 
-__all__ = ["Preset", "find_preset", "get_preset", "presets"]
+__all__ = ["Preset", "find_preset", "get_preset", "presets", "read_preset_file"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,29 @@ def find_preset(agent: str, env_id: str) -> Preset | None:
     """Return the preset for an agent on an environment; of several that fit, the one with the longest pattern."""
     fitting = [preset for preset in presets().values() if preset.agent == agent and fnmatchcase(env_id, preset.env)]
     return max(fitting, key=lambda preset: len(preset.env), default=None)
+
+
+def read_preset_file(path: Path) -> Preset:
+    """Return the preset of a file of one's own: one table, as in this folder's files; it is called by its path.
+
+    Raises:
+        UserError: The file can't be read, or holds anything else.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"the preset file {path} can't be read: {error.strerror}") from error
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise UserError(f"the preset file {path} is not TOML: {error}") from error
+    (only,) = tables.values() if len(tables) == 1 else (None,)
+    table = dict(only) if isinstance(only, dict) else {}
+    fits = table.pop("for", None)
+    if not isinstance(fits, dict) or not all(isinstance(fits.get(name), str) for name in ("agent", "env")):
+        raise UserError(
+            f"the preset file {path} must hold one table, with for = {{ agent = ..., env = ... }}, such as"
+            " `tengen sweep` writes; give a file of plain settings as --config"
+        )
+    return Preset(str(path), fits["agent"], fits["env"], str(table.pop("source", path)), table)
 
 
 def get_preset(name: str) -> Preset:

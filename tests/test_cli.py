@@ -192,7 +192,8 @@ def test_every_setting_of_a_run_has_an_option(capsys: pytest.CaptureFixture[str]
         name = field.name.replace("_", "-")
         assert f"--{name} " in out or field.name in ("agent", "agent_config")
     for field in dataclasses.fields(TrackConfig):
-        assert f"--track.{field.name} " in out or f"--track.{field.name}," in out or field.name == "to"
+        name = field.name.replace("_", "-")
+        assert f"--track.{name} " in out or f"--track.{name}," in out or name == "to"
 
 
 def test_without_options_a_run_has_the_defaults(recorded: Recorded) -> None:

@@ -27,7 +27,7 @@ from tengen.config import (
 )
 from tengen.device import resolve_device, resolve_threads
 from tengen.errors import UserError
-from tengen.presets import Preset, find_preset, get_preset
+from tengen.presets import Preset, find_preset, get_preset, read_preset_file
 from tengen.registry import names, resolve_agent, summarise_agent
 from tengen.typed import build, field_docs, field_types, to_values
 
@@ -67,12 +67,31 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _start(arguments: Sequence[str], command_line: Sequence[str]) -> int:
+    resolved = resolve(arguments)
+    if resolved is None:
+        return 0
+    config, folder = resolved
+    config = dataclasses.replace(config, device=resolve_device(config.device, uses_torch=config.uses_torch))
+
+    from tengen.run import train
+
+    return _report(train(config, folder or default_folder(config), command=command_line))
+
+
+def resolve(arguments: Sequence[str]) -> tuple[RunConfig, Path | None] | None:
+    """Return the settings of a new run, and its folder where one is given; None after printing the help asked for.
+
+    The device may still be "auto".
+
+    Raises:
+        UserError: A setting is unknown, missing or wrong.
+    """
     path = peek(arguments, "config")
     file = {} if path is None else read_settings_file(Path(path))
     agent = _agent_name(arguments, file)
     if agent is None:  # help was asked for, of no agent in particular
         parse(_command(None), [*_SPECIAL, *_run_options(default_settings("random"), None)], ["--help"])
-        return 0
+        return None
     file = check_settings(agent, file, str(path))
     env_id = peek(arguments, "env") or file.get("env", {}).get("id")
     preset = _preset(agent, env_id, peek(arguments, "preset") or file.get("preset"))
@@ -83,16 +102,11 @@ def _start(arguments: Sequence[str], command_line: Sequence[str]) -> int:
     options = [*_SPECIAL, *_run_options(settings, agent)]
     parsed = parse(_command(agent), options, arguments[1:] if arguments[:1] == [agent] else arguments)
     if parsed is None:
-        return 0
+        return None
     settings = lay_over(agent, settings, _settings_of(parsed, settings, agent))
     settings["preset"] = None if preset is None else preset.name
     settings["threads"] = resolve_threads(settings["threads"])
-    config = make_run_config(agent, settings)
-    config = dataclasses.replace(config, device=resolve_device(config.device, uses_torch=config.uses_torch))
-
-    from tengen.run import train
-
-    return _report(train(config, parsed.values["run-dir"] or default_folder(config), command=command_line))
+    return make_run_config(agent, settings), parsed.values["run-dir"]
 
 
 def _resume(arguments: Sequence[str], command_line: Sequence[str]) -> int:
@@ -150,7 +164,7 @@ def _preset(agent: str, env_id: str | None, chosen: str | None) -> Preset | None
         return None if env_id is None else find_preset(agent, env_id)
     if chosen == "none":
         return None
-    preset = get_preset(chosen)
+    preset = read_preset_file(Path(chosen)) if chosen.endswith(".toml") else get_preset(chosen)
     if preset.agent != agent:
         raise UserError(f"the preset {preset.name} is for {preset.agent}, not for {agent}: choose another, or none")
     return preset

@@ -102,6 +102,10 @@ class WandbTracker:
         kind: Literal["gif", "mp4"] = "gif" if Path(path).suffix.lower() == ".gif" else "mp4"
         self._run.log({STEP_KEY: step, "eval/video": wandb.Video(os.fspath(path), format=kind)}, step=index)
 
+    def log_extra(self, values: Mapping[str, Any]) -> None:
+        """Log anything that W&B takes (tables, pictures, pages) beside the row that was written last."""
+        self._run.log(dict(values), step=max(self._row - 1, 0))
+
     def close(self) -> None:
         """Finish the W&B run; waits for the last upload, but not for ever."""
         try:
@@ -168,6 +172,7 @@ class WandbTracker:
             project=track.project,
             entity=track.entity,
             group=track.group,
+            job_type=track.job_type,
             name=track.name or run_name,
             tags=list(track.tags) or None,
             config=dict(config),

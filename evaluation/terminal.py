@@ -1,0 +1,60 @@
+"""A comparison in a few lines, for a terminal or another program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tengen.evaluation.comparison import Comparison
+from tengen.evaluation.report.words import amount, duration, interval
+
+
+def summary(found: Mapping[str, Any]) -> str:
+    """Return a comparison as lines for a terminal."""
+    lines = []
+    for task in found["tasks"]:
+        protocol = f", protocol {task['protocol']['name']}" if task["protocol"] else ""
+        lines.append(f"{task['name']} after {task['steps']:,} steps{protocol}")
+        rows = [["agent", "runs", "mean (95%)", "IQM (95%)", "time"]]
+        for agent in task["agents"]:
+            scores = agent["scores"]
+            times = duration(agent["seconds"])
+            rows.append(
+                [agent["name"], str(len(agent["runs"])), interval(scores["mean"]), interval(scores["iqm"]), times]
+            )
+        rows += [[name, "", amount(value), "", ""] for name, value in task["references"].items()]
+        widths = [max(len(row[k]) for row in rows) for k in range(5)]
+        lines += [
+            "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        lines.append("")
+    lines += [*found["verdicts"], *(f"note: {note}" for note in found["notes"])]
+    return "\n".join(lines)
+
+
+def brief(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return scores, verdicts and notes as JSON values."""
+    tasks = [
+        {
+            "name": task["name"],
+            "steps": task["steps"],
+            "agents": [{"name": agent["name"], **agent["scores"]} for agent in task["agents"]],
+        }
+        for task in found["tasks"]
+    ]
+    return {"tasks": tasks, "verdicts": found["verdicts"], "notes": found["notes"]}
+
+
+def notes_on_equal_runs(comparison: Comparison) -> list[str]:
+    """Say where runs of several seeds are one and the same evidence, as those of an agent that does not learn are."""
+    notes = []
+    for task in comparison.tasks:
+        for agent in comparison.agents_on(task.name):
+            runs = comparison.runs(task.name, agent)
+            if len(runs) > 1 and len({tuple(run.evaluations.scores.tolist()) for run in runs}) == 1:
+                notes.append(
+                    f"All {len(runs)} runs of {agent} on {task.name} were evaluated alike: it learns nothing, and all"
+                    " play the same episodes. Its intervals say nothing of chance in these episodes."
+                )
+    return notes
