@@ -50,7 +50,7 @@ def legal_actions(states: Any, law: Law, legal: Bools) -> None:
     """Write the legal actions, [B, A]; all True where the game is over."""
     n = states.board.shape[1]
     chains = make_chains(n)
-    sieve = np.zeros(_NUM_BITS // 64, np.uint64)
+    sieve = make_sieve()
     for b in range(len(legal)):
         moves = states.moves[b]
         legal[b, :] = states.passes[b] >= 2
@@ -109,13 +109,25 @@ def check_point(
     return SUPERKO if is_repeated(history, moves, change) else NONE
 
 
+@njit
+def make_sieve() -> NDArray[np.uint64]:
+    """Return a set of positions, of which a hash sets one bit: what has its bit clear is new, and needs no search."""
+    return np.zeros(_NUM_BITS // 64, np.uint64)
+
+
 @njit(makes_arrays=False)
 def fill_sieve(sieve: NDArray[np.uint64], history: NDArray[np.uint64], moves: int) -> None:
-    """Set a bit for each position so far: what has its bit clear is new, and the history needs no search."""
+    """Let a sieve hold the positions so far."""
     sieve[:] = 0
     for k in range(moves + 1):
-        bit = history[k] & np.uint64(_NUM_BITS - 1)
-        sieve[bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))
+        add_to_sieve(sieve, history[k])
+
+
+@njit(makes_arrays=False, forceinline=True)
+def add_to_sieve(sieve: NDArray[np.uint64], position: Any) -> None:
+    """Let a sieve hold one position more."""
+    bit = position & np.uint64(_NUM_BITS - 1)
+    sieve[bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))
 
 
 @njit(makes_arrays=False, forceinline=True)
@@ -125,7 +137,11 @@ def change_by(chains: Chains, w: Any, p: Any, color: int, breathing: bool) -> An
     gone = 3 - color if breathing else color
     if not breathing:
         change = np.uint64(0)  # the stone goes with its neighbours
-    if chains.around[p] >> 4 * (gone - 1) & 15 == 0:
+    endangered = False  # a chain of pseudo-liberties at one point has four at most
+    for k in range(4):
+        q = neighbour(p, w, k)
+        endangered |= chains.color[q] == gone and chains.liberties[np.uint64(chains.chain[q])] <= 4
+    if not endangered:
         return change
     press(chains, w, p, -1)
     for k in range(4):

@@ -33,7 +33,7 @@ class Chains(NamedTuple):
     after: NDArray[np.uint16]  # [P], the next stone of the chain, in a circle
     liberties: NDArray[np.int32]  # [P], at a chain's known stone: the sum of its stones' empty neighbours
     stones: NDArray[np.int32]  # [P], there: how many stones
-    empties: NDArray[np.uint16]  # [N * N], the empty points, in no order
+    empties: NDArray[np.uint16]  # [N * N + 1], the empty points, in no order
     place: NDArray[np.uint16]  # [P], where in `empties` an empty point is
 
 
@@ -48,7 +48,7 @@ def make_chains(n: int) -> Any:
         np.zeros(num_points, np.uint16),
         np.zeros(num_points, np.int32),
         np.zeros(num_points, np.int32),
-        np.zeros(n * n, np.uint16),
+        np.zeros(n * n + 1, np.uint16),
         np.zeros(num_points, np.uint16),
     )
 
@@ -77,11 +77,10 @@ def load(chains: Chains, board: NDArray[np.int8]) -> Any:
         for x in range(n):
             p = np.uint64((y + 1) * (n + 1) + x + 1)
             stone = board[y, x]
-            color[p] = BLACK if stone > 0 else (WHITE if stone < 0 else EMPTY)
-            if stone == 0:
-                chains.empties[num_empty] = p
-                chains.place[p] = num_empty
-                num_empty += _ONE
+            color[p] = (stone & 1) + (stone < 0)
+            chains.empties[num_empty] = p  # the next one overwrites what is none: branches would be guesses
+            chains.place[p] = num_empty
+            num_empty += np.uint64(stone == 0)
     for y in range(n):
         for x in range(n):
             p = np.uint64((y + 1) * (n + 1) + x + 1)

@@ -57,11 +57,11 @@ def play_actions(states: Any, law: Law, actions: Ints, reasons: Ints) -> None:
     color = np.full((n + 2) * (n + 1) + 1, BORDER, np.uint8)
     found = np.zeros(n * n + 1, np.uint16)
     for b in range(len(actions)):
-        reasons[b] = _play(states, b, law, actions[b], color, found)
+        reasons[b] = play_one(states, b, law, actions[b], color, found)
 
 
 @njit(makes_arrays=False)
-def _play(states: Any, b: int, law: Law, action: int, color: NDArray[np.uint8], found: NDArray[np.uint16]) -> int:
+def play_one(states: Any, b: int, law: Law, action: int, color: NDArray[np.uint8], found: NDArray[np.uint16]) -> int:
     """Play an action in one game, by means of an array for a board with a border and one for stones."""
     n = states.board.shape[1]
     moves, mover = states.moves[b], states.to_move[b]

@@ -6,12 +6,14 @@ B batch, N points along a side, A = N * N + 1 actions: `y * N + x`, y from the t
 from __future__ import annotations
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tengen.envs.go import _board_kernels as kernels
 from tengen.envs.go import _move_kernels as moves
+from tengen.envs.go._game_kernels import replay
 from tengen.envs.go._playout_kernels import play_out
 from tengen.envs.go.coordinates import fixed_handicap
 from tengen.envs.go.pictures import draw
@@ -21,6 +23,15 @@ from tengen.envs.go.states import NUM_LAST, GoStates
 from tengen.types import Array, Bools, Floats, Ints, Playouts
 
 _KO = {"simple": moves.SIMPLE, "positional": moves.POSITIONAL, "situational": moves.SITUATIONAL}
+
+
+class Replayed(NamedTuple):
+    """What came of playing a record."""
+
+    boards: NDArray[np.int8]  # [M', N, N], before each move that was played; empty if they were not kept
+    states: GoStates  # one game, after them
+    played: int  # M', how many moves were legal before the first that was not, or the record's end
+    refusal: Refusal  # why the next one was not
 
 
 class Go:
@@ -133,6 +144,31 @@ class Go:
         reasons = np.zeros(len(actions), np.int64)
         moves.play_actions(after, self._law, np.asarray(actions, np.int64), reasons)
         return after, reasons
+
+    def replay(
+        self,
+        actions: Ints,
+        colors: NDArray[np.int8] | None = None,
+        start: GoStates | None = None,
+        *,
+        keep_boards: bool = True,
+    ) -> Replayed:
+        """Play a recorded game in one call, up to its first illegal move.
+
+        Args:
+            actions: The moves [M].
+            colors: Who makes each [M], 1 black, -1 white; unless given they take turns.
+            start: One game to go on from; a new one unless given.
+            keep_boards: Whether to return them.
+        """
+        states = self.init(np.random.default_rng(0), 1) if start is None else start.copy()
+        actions = np.asarray(actions, np.int64)
+        if colors is None:
+            colors = np.zeros(len(actions), np.int8)
+        size = self.rules.size
+        boards = np.zeros((len(actions) if keep_boards else 0, size, size), np.int8)
+        played, reason = replay(states, self._law, np.asarray(colors, np.int8), actions, boards)
+        return Replayed(boards[:played], states, played, Refusal(reason))
 
     def score(self, states: GoStates, dead: Bools | None = None) -> Floats:
         """Return black's points less white's and komi, [B].
