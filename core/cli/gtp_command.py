@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -49,7 +50,8 @@ def run(arguments: Sequence[str]) -> int:
     from tengen.evaluation.go.gtp_commands import COMMANDS
     from tengen.evaluation.go.server import serve
 
-    serve(make_engine(parsed.values), COMMANDS, sys.stdin.buffer, sys.stdout.buffer)
+    with io.FileIO(sys.stdin.fileno(), closefd=False) as source:
+        serve(make_engine(parsed.values), COMMANDS, source, sys.stdout.buffer)
     return 0
 
 

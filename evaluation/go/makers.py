@@ -135,6 +135,7 @@ class ShippedMaker:
 
     changes: Mapping[str, Any]
     threads: int
+    searches: bool = True
     loaded: dict[int, Maker] = dataclasses.field(default_factory=dict)
 
     def planes(self, size: int) -> str:
@@ -151,7 +152,7 @@ class ShippedMaker:
             if path is None:
                 maker: Maker = PlayoutMaker(_changed(LIGHT, self.changes), self.threads)
             else:
-                maker = network_maker(str(path), self.changes, self.threads, searches=True)
+                maker = network_maker(str(path), self.changes, self.threads, searches=self.searches)
             self.loaded[size] = maker
         return self.loaded[size]
 
@@ -173,12 +174,13 @@ def network_maker(source: str, changes: Mapping[str, Any], threads: int, *, sear
     Raises:
         UserError: It can't be read.
     """
+    if not source:
+        return ShippedMaker(changes, threads, searches)
+
     import torch
 
     torch.set_num_threads(threads)
     path = Path(source)
-    if not source:
-        return ShippedMaker(changes, threads)
     if path.is_dir():
         return _run_maker(path)
     from tengen.perception.network_file import load_network

@@ -79,8 +79,9 @@ def write_game(
     white: str,
     result: str,
     properties: Mapping[str, str] | None = None,
+    handicap: NDArray[np.int8] | None = None,
 ) -> bytes:
-    """Return a game that began on an empty board as an SGF file.
+    """Return a game as an SGF file.
 
     Args:
         size: N.
@@ -90,6 +91,7 @@ def write_game(
         white: White's name.
         result: As `B+3.5`.
         properties: Further properties of the root: rules (RU), comment (C) ...
+        handicap: Black stones on the board at the start, int8 [N, N]; none unless given.
     """
     game = sgf.Sgf_game(size=size)
     root = game.get_root()
@@ -99,6 +101,10 @@ def write_game(
     root.set("RE", result)
     for name, value in (properties or {}).items():
         root.set(name, value)
+    if handicap is not None and handicap.any():
+        points = [(size - 1 - int(y), int(x)) for y, x in zip(*np.nonzero(handicap > 0), strict=True)]
+        root.set("HA", len(points))
+        root.set_setup_stones(points, [])
     for color, action in moves:
         node = game.extend_main_sequence()
         point = None if action == size * size else (size - 1 - action // size, action % size)

@@ -20,7 +20,15 @@ MOST_LINE_BYTES: Final = 1 << 16
 
 
 def serve(engine: Engine, commands: Mapping[str, Command], source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer all commands of a stream. BrokenPipeError where nobody reads the answers."""
+    """Answer all commands of a stream. BrokenPipeError where nobody reads the answers.
+
+    Args:
+        engine: Who answers.
+        commands: What it understands.
+        source: Read from as bytes come: an unbuffered file, since a thread that waits in a buffered one would hold its
+            lock when the program ends.
+        sink: Written to.
+    """
     lines: SimpleQueue[bytes | None] = SimpleQueue()
     # A daemon: after `quit` it may still wait for a line that never comes.
     threading.Thread(target=_read, args=(source, lines), name="gtp-input", daemon=True).start()
@@ -43,11 +51,20 @@ def _encoded(text: str) -> bytes:
 
 def _read(source: BinaryIO, lines: SimpleQueue[bytes | None]) -> None:
     """Put each line, or its beginning, into the queue, and at the end None."""
+    line, dropping = b"", False
     try:
-        while line := source.readline(MOST_LINE_BYTES):
-            rest = line
-            while rest and not rest.endswith(b"\n"):  # of a line too long, the rest is dropped
-                rest = source.readline(MOST_LINE_BYTES)
+        while data := source.read(MOST_LINE_BYTES):
+            *ended, rest = data.split(b"\n")
+            for part in ended:
+                if not dropping:
+                    lines.put((line + part)[:MOST_LINE_BYTES])
+                line, dropping = b"", False
+            line += rest
+            if len(line) > MOST_LINE_BYTES:  # of a line too long, the rest is dropped
+                if not dropping:
+                    lines.put(line[:MOST_LINE_BYTES])
+                line, dropping = b"", True
+        if line and not dropping:
             lines.put(line)
     finally:
         lines.put(None)
