@@ -8,12 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from go_games import gnu_go_calls_illegal, replay
 from go_records import SlowBoard, random_game, sgf_text
 
 from tengen.envs.go.games import Games, collect, load_games
+from tengen.envs.go.gtp_client import find_program
+from tengen.envs.go.rules import Refusal, Rules
 from tengen.envs.go.sgf import BadRecord, Record, parse_record, read_records
 from tengen.errors import UserError
 
+KO = "(;SZ[5];B[ba];W[ca];B[ab];W[db];B[bc];W[cc];B[cb];W[bb];B[cb])"
+SUICIDE = "(;SZ[5];B[ba];W[ee];B[ab];W[aa])"
+OCCUPIED = "(;SZ[5];B[aa];W[aa])"
 GOOD = "(;GM[1]FF[4]SZ[9]DT[2017-04-12]KM[6.5]RE[B+R]RU[Japanese];B[ee];W[cc];B[])"
 
 
@@ -69,10 +75,7 @@ def test_what_is_not_ascii_does_no_harm() -> None:
 
 
 def test_an_illegal_move_is_reported_with_its_number_and_why() -> None:
-    # o at the edge takes x, who takes back at once
-    ko = "(;SZ[5];B[ba];W[ca];B[ab];W[db];B[bc];W[cc];B[cb];W[bb];B[cb])"
-    suicide = "(;SZ[5];B[ba];W[ee];B[ab];W[aa])"
-    _, census = collect([record(ko, 5), record(suicide, 5), record("(;SZ[5];B[aa];W[aa])", 5)], 5)
+    _, census = collect([record(KO, 5), record(SUICIDE, 5), record(OCCUPIED, 5)], 5)
     assert [bad.detail for bad in census.bad] == [
         "move 9: it takes a ko back at once",
         "move 4: it is suicide",
@@ -85,6 +88,8 @@ def test_suicide_is_legal_where_the_rules_of_the_game_allow_it() -> None:
     suicide = ";B[ba];W[aa];B[bb];W[ee];B[ac];W[ab];B[dd];W[aa])"
     assert len(games_of(f"(;SZ[5]{moves}", size=5)) == 1
     assert len(collect([record(f"(;SZ[5]{suicide}", 5)], 5)[0]) == 0
+    single = "(;SZ[5]RU[NZ];B[ba];W[ee];B[ab];W[aa])"  # would change nothing but the turn: no rules allow it
+    assert len(collect([record(single, 5)], 5)[0]) == 0
     games = games_of(f"(;SZ[5]RU[NZ]{suicide}", size=5)
     board = games.sample(np.array([0]), np.array([7])).board[0]
     assert board[0, 0] == board[1, 0] == 0
@@ -197,3 +202,21 @@ def test_a_game_or_ply_that_is_not_there_is_refused() -> None:
     for number, ply in ((1, 0), (-1, 0), (0, 4), (0, -1)):
         with pytest.raises(IndexError):
             games.sample(np.array([number]), np.array([ply]))
+
+
+def test_the_environments_rules_play_records_to_the_same_boards() -> None:
+    rng = np.random.default_rng(7)
+    games = games_of(*(sgf_text(5, random_game(5, 50, rng)) for _ in range(8)), size=5)
+    refused, different = replay(games, Rules(size=5, komi=0.5, ko="simple"))
+    assert {entry.reason for entry in refused} <= {Refusal.GAME_OVER}  # a random game may pass twice
+    assert different == 0
+    assert len(refused) < 8
+
+
+@pytest.mark.skipif(find_program("gnugo") is None, reason="GNU Go is not installed")
+def test_gnu_go_confirms_what_is_called_illegal() -> None:
+    for text, index in ((KO, 8), (SUICIDE, 3), (OCCUPIED, 1)):
+        found = record(text, 5)
+        assert isinstance(found, Record)
+        assert gnu_go_calls_illegal(found, index)
+        assert not gnu_go_calls_illegal(found, 0)

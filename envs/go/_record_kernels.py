@@ -121,7 +121,7 @@ def place(board: _Bytes, neighbours: _Words, point: int, colour: int, stack: _Wo
     """Put a stone on an empty point, in place, and take what it captures, else its own chain if that has no liberty.
 
     Returns:
-        The point that simple ko forbids next, or -1; -2 where its own chain was taken (a suicide).
+        The point that simple ko forbids next, or -1; -1 - n where its own chain of n stones was taken (a suicide).
     """
     board[point] = colour
     captured, last, single = 0, -1, True
@@ -134,8 +134,7 @@ def place(board: _Bytes, neighbours: _Words, point: int, colour: int, stack: _Wo
         elif board[q] == colour or board[q] == 0:
             single = False  # it has a friend, or a liberty that was there before
     if captured == 0 and not has_liberty(board, neighbours, point, stack, marks):
-        remove_chain(board, neighbours, point, stack)
-        return -2
+        return -1 - remove_chain(board, neighbours, point, stack)
     return last if captured == 1 and single else -1
 
 
@@ -148,7 +147,7 @@ def first_illegal(moves: _Shorts, first: int, stones: _Shorts, size: int, suicid
         first: Who moves first, 1 or -1.
         stones: What is set up, [stones]: a point p for black, -1 - p for white.
         size: N.
-        suicide: Whether suicide is legal.
+        suicide: Whether suicide of two stones or more is legal.
     """
     num_points = size * size
     neighbours = neighbour_table(size)
@@ -168,8 +167,8 @@ def first_illegal(moves: _Shorts, first: int, stones: _Shorts, size: int, suicid
             if p == ko:
                 return i, KO
             ko = place(board, neighbours, p, colour, stack, marks)
-            if ko == -2:
-                if not suicide:
+            if ko < -1:
+                if not suicide or ko == -2:
                     return i, SUICIDE
                 ko = -1
         colour = -colour
