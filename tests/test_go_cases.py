@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tengen.envs.go import _board_kernels as kernels
 from tengen.envs.go import _game_kernels as game_kernels
 from tengen.envs.go import _move_kernels as move_kernels
-from tengen.envs.go.rules import Refusal, Rules, named_rules
+from tengen.envs.go.rules import Ko, Refusal, Rules, Scoring, named_rules
 from tengen.envs.go.simulator import Go
 from tengen.envs.go.states import GoStates
 from tengen.errors import UserError
@@ -60,7 +60,7 @@ X X O O .
 @pytest.mark.parametrize(
     ("ko", "returned"), [("positional", Refusal.SUPERKO), ("situational", Refusal.NONE), ("simple", Refusal.NONE)]
 )
-def test_sending_two_returning_one(ko: str, returned: Refusal) -> None:
+def test_sending_two_returning_one(ko: Ko, returned: Refusal) -> None:
     """White gives two stones, black takes both, and white takes one back: the board is as it was, and black to move."""
     go = Go(Rules.tromp_taylor(5, ko=ko))
     states = go.setup(stones(SEND_TWO), -1)
@@ -91,7 +91,7 @@ X O . O . . . . . . .
 @pytest.mark.parametrize(
     ("ko", "sixth"), [("positional", Refusal.SUPERKO), ("situational", Refusal.SUPERKO), ("simple", Refusal.NONE)]
 )
-def test_a_triple_ko_comes_round_after_six_moves(ko: str, sixth: Refusal) -> None:
+def test_a_triple_ko_comes_round_after_six_moves(ko: Ko, sixth: Refusal) -> None:
     go = Go(Rules(size=11, ko=ko))
     states = go.setup(stones(TRIPLE_KO), 1)
     states, reason = play(go, states, (1, 2), (5, 1), (9, 2), (1, 1), (5, 2))
@@ -215,7 +215,7 @@ X X X O O
 
 
 @pytest.mark.parametrize("scoring", ["area", "territory"])
-def test_dead_stones_are_taken_before_the_score_is(scoring: str) -> None:
+def test_dead_stones_are_taken_before_the_score_is(scoring: Scoring) -> None:
     """A white stone in black's corner. Area: the stone less, its point and one more. Territory: those, a prisoner."""
     go = Go(Rules(size=5, komi=0, scoring=scoring))
     states = go.setup(stones(DEAD))
@@ -304,7 +304,7 @@ def test_a_board_with_a_dead_chain_can_not_be_set_up() -> None:
 
 
 @pytest.mark.parametrize("ko", ["positional", "situational", "simple"])
-def test_a_record_is_replayed_to_its_first_illegal_move(ko: str) -> None:
+def test_a_record_is_replayed_to_its_first_illegal_move(ko: Ko) -> None:
     go = Go(Rules(size=11, ko=ko))
     start = go.setup(stones(TRIPLE_KO), 1)
     points = [(1, 2), (5, 1), (9, 2), (1, 1), (5, 2), (9, 1), (10, 10)]
@@ -333,7 +333,7 @@ def test_a_record_may_let_a_side_move_twice_and_go_on_after_passes() -> None:
 
 @pytest.mark.parametrize("suicide", [False, True])
 @pytest.mark.parametrize("ko", ["positional", "situational", "simple"])
-def test_random_games_are_the_twins_with_every_legal_move_counted(ko: str, suicide: bool) -> None:
+def test_random_games_are_the_twins_with_every_legal_move_counted(ko: Ko, suicide: bool) -> None:
     size, limit = 3, 60
     rules = Rules(size=size, ko=ko, suicide=suicide, max_moves=limit)
     law = move_kernels.Law({"simple": 0, "positional": 1, "situational": 2}[ko], suicide, limit, 0)
