@@ -293,3 +293,51 @@ def test_a_replay_that_was_not_saved_is_said_when_resuming(tmp_path: Path, capsy
     assert main(["train", "sb3:dqn", *command, "--steps", "300", "--run-dir", run]) == 0
     assert main(["train", "--resume", run, "--steps", "400"]) == 0
     assert "does not go on exactly: its replay was not saved" in capsys.readouterr().err
+
+
+# --- A model from elsewhere ---
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("foreign") / "model.zip"
+    model = PPO("MlpPolicy", "CartPole-v1", n_steps=64, seed=0, device="cpu")
+    model.save(path)
+    return path
+
+
+def test_a_foreign_model_plays_as_it_would_by_itself(foreign: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", str(foreign), "--sb3", "ppo", "--env", "CartPole-v1", "--episodes", "3", "--json"]
+    assert main([*command, "--trust-code"]) == 0
+    printed = capsys.readouterr()
+    assert "runs the code that is in it" in printed.err
+    import gymnasium as gym
+
+    model, env, returns = PPO.load(foreign, device="cpu"), gym.make("CartPole-v1"), []
+    for seed in range(3):
+        observation, _ = env.reset(seed=seed)
+        done, total = False, 0.0
+        while not done:
+            observation, reward, terminated, truncated, _ = env.step(model.predict(observation, deterministic=True)[0])
+            done, total = terminated or truncated, total + float(reward)
+        returns.append(total)
+    assert json.loads(printed.out)["return_mean"] == np.mean(returns)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ([], "add --trust-code"),
+        (["--trust-code", "--sb3", "pppo"], "no algorithm of stable-baselines3 is called 'pppo'"),
+        (["--trust-code", "--env", "Acrobot-v1"], "was trained on observations"),
+        (["--trust-code", "--env", "none"], "--sb3 needs --env"),
+        (["--trust-code", "--sb3", "dqn"], "can't be loaded as sb3:dqn"),
+        (["--trust-code", "--sb3", "none"], "needs --sb3"),
+    ],
+)
+def test_a_foreign_model_is_refused(
+    changes: list[str], message: str, foreign: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", str(foreign), "--sb3", "ppo", "--env", "CartPole-v1", "--episodes", "1"]
+    assert main([*command, *changes]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tengen.cli.evaluate_foreign import EXAMPLE as FOREIGN_EXAMPLE
+from tengen.cli.evaluate_foreign import evaluate_foreign
 from tengen.cli.options import Command, Option, parse
 from tengen.cli.policy_options import CHECKPOINT, EPSILON, REPETITION, RUN, check_episodes, epsilon_of
 from tengen.errors import UserError
@@ -24,6 +26,7 @@ _COMMAND = Command(
         "tengen evaluate runs/mine",
         "tengen evaluate runs/mine --episodes 30 --seed 1000 --json",
         "tengen evaluate runs/mine --checkpoint best --min-return 475",
+        FOREIGN_EXAMPLE,
         "tengen evaluate runs/mine --opponent random",
     ),
 )
@@ -42,6 +45,10 @@ _OPTIONS = (
         None,
         "random|RUN|gtp:COMMAND",
     ),
+    Option("sb3", str | None, "RUN is a model that stable-baselines3 saved by this algorithm.", None, "ALGORITHM"),
+    Option("env", str | None, "With --sb3: the environment.", None),
+    Option("protocol", str | None, "With --sb3: the environment's protocol.", None),
+    Option("trust-code", bool, "With --sb3: load the model, which runs whatever code its maker put in.", False),
     Option("min-return", float | None, "Exit with code 1 when the mean return is below.", None),
     Option("json", bool, "Print one JSON object.", False),
 )
@@ -56,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     given = parsed.values
     check_episodes(given)
-    result = _evaluate(given)
+    result = _evaluate(given) if given["sb3"] is None else evaluate_foreign(given, _progress(given["episodes"]))
     if given["json"]:
         print(json.dumps(result))
     else:
@@ -70,6 +77,13 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _evaluate(given: Mapping[str, Any]) -> dict[str, Any]:
+    if given["run"].suffix == ".zip":
+        raise UserError(
+            f"{given['run']} is no run: a model of stable-baselines3 needs --sb3, as in `{FOREIGN_EXAMPLE}`"
+        )
+    for name in ("env", "protocol"):
+        if given[name] is not None:
+            raise UserError(f"--{name} goes with --sb3: a run has its own, leave it out")
     from tengen.envs.scores import report_terms
     from tengen.evaluate import evaluate
     from tengen.evaluation.exact import exact_terms
