@@ -31,11 +31,14 @@ class Evaluation(NamedTuple):
 Evaluate: TypeAlias = Callable[[Any, Bools | None, Seeds], Evaluation]
 """Judges states [M, ...] with legal actions [M, A], each by a seed [M]. Legal is None where no priors are asked for."""
 
+Play: TypeAlias = Callable[[Any, Seeds], Playouts]
+"""Plays one game from each of the states [M, ...] to its end, each by its seed [M]."""
+
 NetworkFunction: TypeAlias = Callable[[Array], tuple[Array, Array]]
 """From observations [M, ...] to logits [M, A] and values [M] in [-1, 1] for the side to move."""
 
 
-def light_playouts(simulator: Simulator, *, threads: int = 1, playouts: int = 1) -> Evaluate:
+def light_playouts(simulator: Simulator, *, threads: int = 1, playouts: int = 1, play: Play | None = None) -> Evaluate:
     """Judge a state by random games from it to the end.
 
     They are the simulator's own where it is a `PlayoutSimulator`, else `step`s with random actions.
@@ -44,8 +47,10 @@ def light_playouts(simulator: Simulator, *, threads: int = 1, playouts: int = 1)
         simulator: The rules.
         threads: Share the leaves of a batch; they change no result.
         playouts: Games for each leaf; their mean is its value.
+        play: Plays the games, in place of those.
     """
-    play = simulator.playouts if isinstance(simulator, PlayoutSimulator) else _StepPlayouts(simulator)
+    if play is None:
+        play = simulator.playouts if isinstance(simulator, PlayoutSimulator) else _StepPlayouts(simulator)
     pool = ThreadPoolExecutor(threads - 1, "playouts") if threads > 1 else None
 
     def played(states: Any, seeds: Seeds) -> Playouts:
