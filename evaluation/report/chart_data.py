@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 _POINTS = 240  # of a mean and its interval
 _SEED_POINTS = 120  # of each run's own line
 _TRAINING_POINTS = 80
@@ -43,7 +45,7 @@ def _agent(agent: Mapping[str, Any], places: Mapping[str, int]) -> dict[str, Any
         "time": _curve(time, "seconds") if time else None,
         "profile": _interval(agent["profile"], "value"),
         "runs": [_run(run) for run in agent["runs"]],
-        "training": [_line(run["training"]["steps"], run["training"]["returns"]) for run in agent["runs"]],
+        "training": _training([run["training"] for run in agent["runs"]]),
     }
 
 
@@ -63,6 +65,19 @@ def _run(run: Mapping[str, Any]) -> dict[str, Any]:
 def _line(steps: Sequence[Any], returns: Sequence[Any]) -> dict[str, Any]:
     kept = thinned(len(steps), _TRAINING_POINTS)
     return {"x": _picked(steps, kept), "y": _short(_picked(returns, kept))}
+
+
+def _training(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return each run's line, and their mean where all have one."""
+    known = [run for run in runs if run["steps"]]
+    start = max((run["steps"][0] for run in known), default=0)
+    stop = min((run["steps"][-1] for run in known), default=0)
+    if len(known) < len(runs) or start >= stop:
+        return {"mean": {"x": [], "y": []}, "runs": []}
+    grid = np.linspace(start, stop, _TRAINING_POINTS).round()
+    mean = np.mean([np.interp(grid, run["steps"], run["returns"]) for run in known], axis=0)
+    lines = [_line(run["steps"], run["returns"]) for run in known]
+    return {"mean": {"x": [int(step) for step in grid], "y": _short(mean.tolist())}, "runs": lines}
 
 
 def _aggregate(whole: Mapping[str, Any], places: Mapping[str, int]) -> dict[str, Any]:

@@ -100,7 +100,8 @@
     }
     const named = !spec.fixed && width > 620 && series.length > 1;
     const inset = { left: 50, right: named ? 120 : 14, top: 26, bottom: 40 };
-    let xs = series.flatMap((each) => [each.x[0], each.x[each.x.length - 1]]);
+    const lines = series.flatMap((each) => [each, ...(spec.seeds ? each.seeds : [])]).filter((each) => each.x.length);
+    const xs = lines.flatMap((each) => [each.x[0], each.x[each.x.length - 1]]);
     let ys = series.flatMap((each) => [...each.low, ...each.high, ...(spec.seeds ? each.seeds.flatMap((seed) => seed.y) : [])]);
     ys = [...ys, ...spec.references.map((each) => each.y)];
     let [x0, x1, y0, y1] = [Math.min(...xs), 0, Infinity, -Infinity];
@@ -194,7 +195,7 @@
           const row = document.createElement("span");
           row.style.color = colour(each.agent);
           const [value, low, high] = [each.y[near], each.low[near], each.high[near]].map(spec.tipFormat || spec.yFormat);
-          row.textContent = `${data.agents[each.agent]}: ${value} (${low} to ${high})`;
+          row.textContent = `${data.agents[each.agent]}: ${value}${low === high ? "" : ` (${low} to ${high})`}`;
           return row;
         });
       tip.replaceChildren(head, ...rows);
@@ -290,10 +291,7 @@
       });
     },
     training(plot, task) {
-      const series = task.agents.map((each) => ({
-        agent: each.agent, x: each.training[0]?.x ?? [], y: each.training[0]?.y ?? [], low: each.training[0]?.y ?? [], high: each.training[0]?.y ?? [],
-        seeds: each.training.slice(1),
-      }));
+      const series = task.agents.map(({ agent, training: { mean, runs } }) => ({ agent, x: mean.x, y: mean.y, low: mean.y, high: mean.y, seeds: runs }));
       lineChart(plot, {
         series, seeds: true, references: [], zero: true, up: "return", label: "steps", format: short, yFormat: short, tipFormat: score,
         tip: (x) => `step ${x.toLocaleString("en")}`, title: `Returns of training's own episodes on ${task.name}`,

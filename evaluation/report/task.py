@@ -49,8 +49,8 @@ def task_section(task: Mapping[str, Any], place: int, films: Sequence[Shown]) ->
         folded("Every run", _run_table(task)),
         folded(
             "Returns of training's own episodes",
-            tag("p", "They include exploration, and are never compared. One line for each run.", class_="soft"),
-            chart("training", "Means over stretches of training's episodes."),
+            tag("p", "They include exploration, and are never compared.", class_="soft"),
+            chart("training", "Means over stretches of training's episodes: of all runs, and thin of each."),
         )
         if training
         else None,
