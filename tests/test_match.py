@@ -97,6 +97,8 @@ def test_colors_alternate_and_pairs_share_an_opening() -> None:
         ("mcts:exploration=-1", "exploration of a search must be"),
         ("random:exploration=1", "random has no setting 'exploration'"),
         ("no-such-engine --gtp", "no program is called 'no-such-engine'"),
+        ("mcts:play=heavy", "play in .* must be one of light, atari, shapes, got 'heavy'"),
+        ("mcts:backend=torch", "mcts has no setting 'backend'"),
     ],
 )
 def test_what_names_no_player_is_refused(text: str, message: str) -> None:
@@ -105,8 +107,8 @@ def test_what_names_no_player_is_refused(text: str, message: str) -> None:
 
 
 def test_a_players_settings_are_read_from_its_name() -> None:
-    spec = parse_player("mcts:playouts=50,threads=2,resign=0.1,leaves=4,fpu=none")
-    assert (spec.kind, spec.playouts, spec.threads, spec.resign) == ("mcts", 50, 2, 0.1)
+    spec = parse_player("mcts:playouts=50,threads=2,resign=0.1,leaves=4,fpu=none,guess=false")
+    assert (spec.kind, spec.playouts, spec.threads, spec.resign, spec.guess) == ("mcts", 50, 2, 0.1, False)
     assert dict(spec.search) == {"leaves": 4, "fpu": None}
     assert spec.settings(1000, 3.0, None).playouts == 50
     assert spec.settings(1000, 3.0, None).seconds is None

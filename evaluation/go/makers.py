@@ -33,9 +33,13 @@ from tengen.types import Array, Bools, TimeStep
 if TYPE_CHECKING:
     from tengen.contracts import Policy
     from tengen.perception.network_file import LoadedNetwork
+    from tengen.perception.openvino_network import OpenVINONetwork
 
-LIGHT: Final = SearchSettings(rule="uct")
-"""How a search over light playouts is done."""
+LIGHT: Final = SearchSettings(rule="uct", leaves=32, expand_visits=4, rave_equivalence=3000.0)
+"""How a search over playouts is done."""
+
+PLAYS: Final = ("light", "atari", "shapes")
+"""How playouts go: at random but for eyes; with answers to atari; and with 3x3 shapes as well."""
 
 WITH_NETWORK: Final = SearchSettings(rule="puct", leaves=8)
 """How a search with a network is done: on a CPU eight positions take little longer than one."""
@@ -56,15 +60,19 @@ class RandomMaker:
 
 @dataclass(frozen=True)
 class PlayoutMaker:
-    """Searches over light playouts.
+    """Searches over playouts.
 
     Attributes:
         settings: Of the search.
         threads: That share the playouts of a batch.
+        play: One of `PLAYS`.
+        guess: Whether moves are thought to be worth something before any is tried; for RAVE.
     """
 
     settings: SearchSettings = LIGHT
     threads: int = 1
+    play: str = "shapes"
+    guess: bool = True
 
     def planes(self, size: int) -> str:
         """Nobody looks."""
@@ -72,7 +80,13 @@ class PlayoutMaker:
 
     def __call__(self, simulator: Go) -> Thinker:
         """Return one."""
-        return SearchThinker(Search(simulator, light_playouts(simulator, threads=self.threads), self.settings))
+        from tengen.envs.go.guesses import go_guesses
+        from tengen.envs.go.tactics import tactical_playouts
+
+        play = None if self.play == "light" else tactical_playouts(simulator, shapes=self.play == "shapes")
+        judged = light_playouts(simulator, threads=self.threads, play=play)
+        guess = go_guesses(simulator) if self.guess and self.settings.rave_equivalence > 0 else None
+        return SearchThinker(Search(simulator, judged, self.settings, guess))
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,7 @@ class NetworkMaker:
         threads: That share playouts, where the network has no value of its own.
     """
 
-    loaded: LoadedNetwork
+    loaded: LoadedNetwork | OpenVINONetwork
     source: str
     settings: SearchSettings | None
     threads: int = 1
@@ -136,6 +150,7 @@ class ShippedMaker:
     changes: Mapping[str, Any]
     threads: int
     searches: bool = True
+    backend: str = "torch"
     loaded: dict[int, Maker] = dataclasses.field(default_factory=dict)
 
     def planes(self, size: int) -> str:
@@ -150,19 +165,23 @@ class ShippedMaker:
         if size not in self.loaded:
             path = shipped_network(size)
             if path is None:
-                maker: Maker = PlayoutMaker(_changed(LIGHT, self.changes), self.threads)
+                maker = playout_maker(self.changes, self.threads)
             else:
-                maker = network_maker(str(path), self.changes, self.threads, searches=self.searches)
+                maker = network_maker(
+                    str(path), self.changes, self.threads, searches=self.searches, backend=self.backend
+                )
             self.loaded[size] = maker
         return self.loaded[size]
 
 
-def playout_maker(changes: Mapping[str, Any], threads: int) -> Maker:
-    """Return a maker of searches over light playouts."""
-    return PlayoutMaker(_changed(LIGHT, changes), threads)
+def playout_maker(changes: Mapping[str, Any], threads: int, play: str = "shapes", guess: bool = True) -> Maker:
+    """Return a maker of searches over playouts; see `PlayoutMaker`."""
+    return PlayoutMaker(_changed(LIGHT, changes), threads, play, guess)
 
 
-def network_maker(source: str, changes: Mapping[str, Any], threads: int, *, searches: bool) -> Maker:
+def network_maker(
+    source: str, changes: Mapping[str, Any], threads: int, *, searches: bool, backend: str = "torch"
+) -> Maker:
     """Return a maker of players by a network.
 
     Args:
@@ -170,12 +189,13 @@ def network_maker(source: str, changes: Mapping[str, Any], threads: int, *, sear
         changes: Fields of `SearchSettings` that differ.
         threads: For the network or its playouts.
         searches: Whether to search, or play its first choice.
+        backend: torch, or openvino, which is faster on a CPU.
 
     Raises:
         UserError: It can't be read.
     """
     if not source:
-        return ShippedMaker(changes, threads, searches)
+        return ShippedMaker(changes, threads, searches, backend)
 
     import torch
 
@@ -186,7 +206,12 @@ def network_maker(source: str, changes: Mapping[str, Any], threads: int, *, sear
     from tengen.perception.network_file import load_network
 
     settings = _changed(WITH_NETWORK, changes) if searches else None
-    return NetworkMaker(load_network(path), source, settings, threads)
+    loaded = load_network(path)
+    if backend == "openvino":
+        from tengen.perception.openvino_network import OpenVINONetwork
+
+        return NetworkMaker(OpenVINONetwork(loaded, threads=threads), source, settings, threads)
+    return NetworkMaker(loaded, source, settings, threads)
 
 
 def shipped_network(size: int) -> Path | None:

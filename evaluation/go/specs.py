@@ -23,6 +23,12 @@ KINDS: Final = ("mcts", "network", "policy", "random")
 """Our own: search over light playouts; search with a network; a network without search; chance."""
 
 _OWN: Final = {"playouts": int, "time": float, "threads": int, "resign": float}
+_CHOICES: Final = {
+    "play": ("mcts", ("light", "atari", "shapes")),
+    "guess": ("mcts", ("true", "false")),
+    "backend": ("network policy", ("torch", "openvino")),
+}
+"""Settings with a few values, and whose they are."""
 _SEARCH: Final = {field.name: field for field in dataclasses.fields(SearchSettings)}
 _HINT: Final = (
     "players are mcts, mcts:playouts=2000, network:FILE, policy:FILE, random, a run's folder, or a command line"
@@ -42,6 +48,9 @@ class PlayerSpec:
         seconds: Seconds a move; None: as the caller says.
         threads: For playouts or the network.
         resign: The win rate below which it resigns; None: as the caller says.
+        play: How playouts go: light, atari or shapes.
+        guess: Whether `mcts` begins with guesses of what moves are worth.
+        backend: What computes a network: torch or openvino.
         search: Fields of `SearchSettings` that differ from the kind's own.
     """
 
@@ -53,6 +62,9 @@ class PlayerSpec:
     seconds: float | None = None
     threads: int = 1
     resign: float | None = None
+    play: str = "shapes"
+    guess: bool = True
+    backend: str = "torch"
     search: tuple[tuple[str, Any], ...] = ()
 
     def maker(self) -> Maker:
@@ -67,9 +79,11 @@ class PlayerSpec:
         if self.kind == "random":
             return makers.RandomMaker()
         if self.kind == "mcts":
-            return makers.playout_maker(changes, self.threads)
+            return makers.playout_maker(changes, self.threads, self.play, self.guess)
         assert self.kind in ("network", "policy"), f"{self.kind} has no maker"
-        return makers.network_maker(self.source, changes, self.threads, searches=self.kind == "network")
+        return makers.network_maker(
+            self.source, changes, self.threads, searches=self.kind == "network", backend=self.backend
+        )
 
     def settings(self, playouts: int | None, seconds: float | None, resign: float | None) -> EngineSettings:
         """Return how an engine plays it, given what holds where the name says nothing of its own."""
@@ -112,23 +126,21 @@ def _own(text: str, kind: str, items: list[str]) -> PlayerSpec:
             source = str(Path(item).expanduser())
         elif name in _OWN:
             found[name] = _value(text, name, value, _OWN[name])
+        elif name in _CHOICES and kind in _CHOICES[name][0].split():
+            choices = _CHOICES[name][1]
+            if value not in choices:
+                raise UserError(f"{name} in {text!r} must be one of {', '.join(choices)}, got {value!r}")
+            found[name] = value == "true" if name == "guess" else value
         elif name in _SEARCH and kind in ("mcts", "network"):
             search.append((name, _search_value(text, name, value)))
         else:
-            known = [*_OWN, *_SEARCH]
+            known = [*_OWN, *_CHOICES, *_SEARCH]
             raise UserError(
                 f"{kind} has no setting {name!r} (in {text!r}).{did_you_mean(name, known)} See `tengen gtp --help`"
             )
-    spec = PlayerSpec(
-        text,
-        kind,
-        source,
-        playouts=found.get("playouts"),
-        seconds=found.get("time"),
-        threads=found.get("threads", 1),
-        resign=found.get("resign"),
-        search=tuple(search),
-    )
+    if "time" in found:
+        found["seconds"] = found.pop("time")
+    spec = PlayerSpec(text, kind, source, search=tuple(search), **found)
     if spec.threads < 1:
         raise UserError(f"threads in {text!r} must be at least 1, got {spec.threads}")
     # Wrong values are refused here; whether they fit the rule is seen when the player is made.
