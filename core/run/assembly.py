@@ -33,7 +33,7 @@ def assemble(config: RunConfig, stack: contextlib.ExitStack, start: int = 0) -> 
     device = resolve_device(config.device, uses_torch=config.uses_torch)
     config = dataclasses.replace(config, device=device, threads=resolve_threads(config.threads))
     if config.device.startswith("cuda"):
-        _compute_deterministically()
+        compute_deterministically()
     parts = [_parts(dataclasses.replace(config, seed=config.seed + r), stack) for r in range(config.num_runs)]
     agent, env = parts[0]
     config = _with_driver(_with_protocol(config, env), agent, env)
@@ -97,7 +97,8 @@ def _env_seed(seed: int) -> int:
     return int(_seeds(seed)[1].generate_state(1, np.uint64)[0] >> 1)
 
 
-def _compute_deterministically() -> None:
+def compute_deterministically() -> None:
+    """Have CUDA compute the same numbers each time, in this process from now on."""
     import os
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before the first CUDA call

@@ -22,6 +22,7 @@ from tengen.checkpoint import CheckpointStore, RunLock, write_json
 from tengen.config import RunConfig, TrackConfig
 from tengen.errors import UserError, did_you_mean
 from tengen.perception.tasks import TASKS, resolve_task
+from tengen.run.assembly import compute_deterministically
 from tengen.run.folder import make_folder, refuse_occupied, versions
 from tengen.run.recorder import crossed
 from tengen.run.signals import StopSignals
@@ -202,6 +203,8 @@ def _learner(config: FitConfig, progress: Progress) -> Any:
 
     from tengen.perception.supervised import Learner
 
+    if config.device.startswith("cuda"):
+        compute_deterministically()
     torch.set_num_threads(config.threads)
     task = config.task_config.build(progress.message)
     rng = np.random.default_rng(np.random.SeedSequence(config.seed))
