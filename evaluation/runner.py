@@ -224,13 +224,13 @@ def _work(
             if _in_use(job) and time.monotonic() - since < _PATIENCE:
                 continue
             waiting.remove(job)
-            children.append(_Child(job, _start(job)))
+            children.append(_Child(job, start_job(job)))
         for child in children[:]:
             steps[child.job.name] = last_step(child.job.folder)
             if child.process.poll() is None:
                 continue
             children.remove(child)
-            reason = _failure(child, stopped=signals.received is not None)
+            reason = failure_of(child.job, child.process.returncode, stopped=signals.received is not None)
             if reason is not None:
                 outcome.failures.append(Failure(child.job, reason))
                 display.message(f"{child.job.name} failed: {reason}")
@@ -242,7 +242,8 @@ def _work(
             time.sleep(_POLL_PERIOD)
 
 
-def _start(job: Job) -> subprocess.Popen[bytes]:
+def start_job(job: Job) -> subprocess.Popen[bytes]:
+    """Start a job's process, or the one that goes on with it."""
     arguments = job.resume if state_of(job) == "begun" else job.start
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with open(job.log, "ab") as log:
@@ -278,16 +279,21 @@ def _in_use(job: Job) -> bool:
         return True
 
 
-def _failure(child: _Child, *, stopped: bool) -> str | None:
-    """Return why a finished process did not do its job, or None where it did."""
-    code = child.process.returncode
+def failure_of(job: Job, code: int, *, stopped: bool) -> str | None:
+    """Return why a process that has ended did not do its job, or None where it did.
+
+    Args:
+        job: What it was to do.
+        code: The process's exit code.
+        stopped: Whether it was asked to stop.
+    """
     if code == 0 or (stopped and code in (128 + signal.SIGTERM, -signal.SIGTERM)):
         return None
     with contextlib.suppress(OSError):
-        for line in reversed(child.job.log.read_text(encoding="utf-8", errors="replace").splitlines()):
+        for line in reversed(job.log.read_text(encoding="utf-8", errors="replace").splitlines()):
             if line.startswith("tengen: error: "):
                 return line.removeprefix("tengen: error: ")
-    return f"exit code {code}; its output is in {child.job.log}"
+    return f"exit code {code}; its output is in {job.log}"
 
 
 def last_step(folder: Path) -> int:

@@ -69,7 +69,7 @@ class RunsDisplay:
             self._bars.remove_task(self._tasks.pop(name))
         for name in running:
             if name not in self._tasks:
-                self._tasks[name] = self._bars.add_task(name, total=self._totals[name])
+                self._tasks[name] = self._bars.add_task(name, total=self._totals.get(name))
             self._bars.update(self._tasks[name], completed=steps[name])
         what = f"{done} of {len(self._totals)} runs done{self._left(total)}"
         self._bars.update(self._whole, completed=total, description=what)

@@ -19,6 +19,7 @@ _COMMANDS = {
     "compare": "train agents with several seeds, or take finished runs, and say what the evidence says",
     "gtp": "play Go with programs that speak the Go Text Protocol",
     "match": "play matches of Go between engines, with a referee",
+    "sweep": "look for good settings of an agent on an environment",
     "checkpoint": "show a run's latest checkpoint and the digest of its state",
     "list": "list agents, environments, presets, protocols or planners",
 }

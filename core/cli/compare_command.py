@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tengen.cli.assignments import rejoined
 from tengen.cli.options import Command, Option, Parsed, parse
 from tengen.errors import UserError, did_you_mean
 
@@ -189,7 +190,7 @@ def _settings_of_agents(given: Mapping[str, Any]) -> dict[str, list[str]]:
     from tengen.typed import field_types
 
     found: dict[str, list[str]] = {}
-    for text in _rejoined(given["set"]):
+    for text in rejoined(given["set"]):
         place, equals, value = text.partition("=")
         agent, dot, name = place.partition(".")
         if place.endswith(".toml") or not (equals and dot):
@@ -201,17 +202,6 @@ def _settings_of_agents(given: Mapping[str, Any]) -> dict[str, list[str]]:
         own = name in field_types(resolve_agent(agent)[0])
         found.setdefault(agent, []).append(f"--{'agent.' if own else ''}{name.replace('_', '-')}={value}")
     return found
-
-
-def _rejoined(texts: Sequence[str]) -> list[str]:
-    """Return `--set`'s texts, put together again where a list's commas took them apart."""
-    joined: list[str] = []
-    for text in texts:
-        if "=" not in text and joined:
-            joined[-1] += f",{text}"
-        else:
-            joined.append(text)
-    return joined
 
 
 def _look_at_environments(jobs: Sequence[Job]) -> dict[str, dict[str, float]]:

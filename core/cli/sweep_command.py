@@ -1,0 +1,170 @@
+"""`tengen sweep`: look for good settings of an agent on an environment."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tengen.cli.assignments import rejoined
+from tengen.cli.options import Command, Option, Parsed, parse
+from tengen.errors import UserError
+
+if TYPE_CHECKING:
+    from tengen.evaluation.runner import Job
+    from tengen.evaluation.search_space import Field
+
+_COMMAND = Command(
+    "tengen sweep",
+    "Look for good settings by many runs, whose settings Optuna chooses by how those before did (extra `sweep`). The"
+    " result is a preset. The same command goes on after an interruption, and may run several times side by side.",
+    (
+        "tengen sweep dqn --env CartPole-v1 --steps 20000 --field 'agent.learning_rate=loguniform(1e-4,1e-2)'",
+        "tengen sweep dqn --env CartPole-v1 --steps 20000 --field agent.n_step=int:1:10 agent.batch_size=choice:32:64",
+        "tengen train dqn --env CartPole-v1 --preset sweeps/dqn-CartPole-v1-20000/best.toml",
+    ),
+)
+_OPTIONS = (
+    Option("agent", str, "The agent.", positional=True),
+    Option("env", str, "The environment."),
+    Option("steps", int, "Steps of each trial."),
+    Option(
+        "field", tuple[str, ...], "What to choose: NAME=KIND(VALUES) of uniform, loguniform, int, logint, choice.", ()
+    ),
+    Option("trials", int, "Trials in all, those done before included.", 20),
+    Option("out", Path | None, "Where everything goes; sweeps/AGENT-ENV-STEPS unless given.", None, "DIR"),
+    Option("seed", int, "Of Optuna's choices; trial k trains with the seed S + k.", 0),
+    Option("eval-period", int | None, "Steps between evaluations; a twentieth of --steps unless given.", None),
+    Option("eval-episodes", int, "Episodes of each.", 10),
+    Option("protocol", str | None, "The environment's protocol, as `tengen train` takes it.", None),
+    Option("preset", str | None, "What is not chosen: the preset of this name or file, or none.", None),
+    Option("set", tuple[str, ...], "Further settings that are not chosen: NAME=VALUE.", ()),
+    Option(
+        "pruner", Literal["median", "none"], "median stops trials that are worse than most at the same step.", "median"
+    ),
+    Option("jobs", int, "Trials at once; 0: as many as there are cores.", 0),
+    Option("json", bool, "Print one JSON object.", False),
+)
+
+_SHOWN = 5  # trials in the table
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    parsed = parse(_COMMAND, _OPTIONS, arguments)
+    if parsed is None:
+        return 0
+    given = parsed.values
+    fields = _fields(parsed)
+    out: Path = given["out"] or Path("sweeps") / f"{given['agent']}-{given['env']}-{given['steps']}".replace(
+        ":", "-"
+    ).replace("/", "-")
+    _try_ends(given, fields, out)
+
+    from tengen.evaluation.runner import num_cores
+    from tengen.evaluation.runner_display import RunsDisplay
+    from tengen.evaluation.sweep import Sweep
+
+    def make_job(number: int, values: Mapping[str, str], folder: Path) -> Job:
+        return _job(given, number, values, folder, out)
+
+    of_what = {name: given[name] for name in ("agent", "env", "steps", "seed", "eval-episodes", "protocol", "preset")}
+    of_what |= {"eval-period": _period(given), "set": rejoined(given["set"])}
+    sweep = Sweep(out, fields, make_job, of_what, pruner=given["pruner"], seed=given["seed"])
+    with RunsDisplay({f"trial {k}": given["steps"] for k in range(given["trials"])}) as display:
+        display.message(f"{given['trials']} trials in {out}")
+        stopped = sweep.run(given["trials"], display, num_parallel=given["jobs"] or num_cores())
+    if stopped is not None:
+        print(f"stopped by {signal.Signals(stopped).name}, trials are saved; the same command goes on", file=sys.stderr)
+        return 128 + stopped
+    best = sweep.write_best(given["agent"], given["env"])
+    rows = sweep.trials()
+    if given["json"]:
+        print(json.dumps({"preset": str(best), "trials": rows}))
+    else:
+        print("\n".join(_table(rows[:_SHOWN])))
+        print(f"{best}: `tengen train {given['agent']} --env {given['env']} --preset {best}` trains with it;")
+        print(f"`tengen compare --env {given['env']} --agents {given['agent']} {best} ...` says what it is worth")
+    return 0
+
+
+def _fields(parsed: Parsed) -> list[Field]:
+    from tengen.evaluation.search_space import parse_field
+
+    given = parsed.values
+    for name in ("steps", "trials", "eval-episodes"):
+        if given[name] < 1:
+            raise UserError(f"--{name} must be at least 1, got {given[name]}")
+    for name in ("seed", "jobs"):
+        if given[name] < 0:
+            raise UserError(f"--{name} must not be negative, got {given[name]}")
+    fields = [parse_field(text) for text in rejoined(given["field"])]
+    if not fields:
+        raise UserError(f"--field is missing: nothing is chosen, as in `{_COMMAND.examples[0]}`")
+    doubles = [field.name for field in fields if [other.name for other in fields].count(field.name) > 1]
+    if doubles:
+        raise UserError(f"--field {doubles[0]} is given twice: leave one of the two out")
+    return fields
+
+
+def _period(given: Mapping[str, Any]) -> int:
+    return int(given["eval-period"] or max(1, given["steps"] // 20))
+
+
+def _try_ends(given: Mapping[str, Any], fields: Sequence[Field], out: Path) -> None:
+    """Refuse what no trial could be trained with, before any is.
+
+    Raises:
+        UserError: A field does not exist, takes no such value, or the agent can't take the environment.
+    """
+    import contextlib
+
+    from tengen.envs import make_env
+    from tengen.run.assembly import require_agent_takes
+
+    middle = {field.name: field.values[0] for field in fields}
+    for field in fields:
+        for value in field.values:
+            config = _job(given, 0, {**middle, field.name: value}, out / "none", out).config
+    with contextlib.closing(make_env(config.env, training=False)) as env:
+        require_agent_takes(config, env.spec)
+
+
+def _job(given: Mapping[str, Any], number: int, values: Mapping[str, str], folder: Path, out: Path) -> Job:
+    from tengen.cli.train_command import resolve
+    from tengen.evaluation.runner import Job
+
+    start = [given["agent"], "--env", given["env"], "--steps", str(given["steps"])]
+    start += ["--seed", str(given["seed"] + number), "--threads", "1", "--run-dir", str(folder)]
+    start += ["--eval-period", str(_period(given)), "--eval-episodes", str(given["eval-episodes"])]
+    for option in ("protocol", "preset"):
+        start += [] if given[option] is None else [f"--{option}", given[option]]
+    for text in rejoined(given["set"]):
+        name, _, value = text.partition("=")
+        start.append(f"--{name.replace('_', '-')}={value}")
+    start += [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+    resolved = resolve(start)
+    assert resolved is not None, "no help was asked for"
+    return Job(
+        name=f"trial {number}",
+        agent=given["agent"],
+        folder=folder,
+        config=resolved[0],
+        start=tuple(start),
+        resume=("--resume", str(folder)),
+        log=out / "logs" / f"{folder.name}.log",
+    )
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [names, *([_cell(row.get(name)) for name in names] for row in rows)]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(names))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)

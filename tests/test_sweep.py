@@ -1,0 +1,181 @@
+"""`tengen sweep`: Optuna chooses settings, and the result is a preset."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tengen.cli import main
+from tengen.config import default_settings
+from tengen.errors import UserError
+from tengen.evaluation.search_space import parse_field
+from tengen.evaluation.sweep import judged, preset_text
+from tengen.presets import read_preset_file
+
+SMALL = [
+    *("sweep", "q_learning", "--env", "FrozenLake-v1", "--steps", "400", "--eval-episodes", "2"),
+    *("--field", "agent.step_size=loguniform(1e-2,1)", "agent.gamma=choice(0.9,0.99)", "--jobs", "2"),
+]
+
+
+def table(out: Path) -> list[dict[str, str]]:
+    with open(out / "trials.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search, not to be changed."""
+    out = tmp_path_factory.mktemp("sweep") / "out"
+    assert main([*SMALL, "--trials", "3", "--out", str(out)]) == 0
+    return out
+
+
+def test_every_trial_is_a_run_with_settings_of_its_own(finished: Path) -> None:
+    rows = table(finished)
+    assert len(rows) == 3
+    for row in rows:
+        config = json.loads((finished / "trials" / f"trial_{int(row['trial']):05d}" / "config.json").read_text())
+        assert config["agent_config"]["step_size"] == float(row["agent.step_size"])
+        assert config["agent_config"]["gamma"] == float(row["agent.gamma"])
+        assert config["seed"] == int(row["trial"])
+        assert 0.01 <= float(row["agent.step_size"]) <= 1
+
+
+def test_the_best_trial_is_a_preset_that_train_takes(finished: Path, tmp_path: Path) -> None:
+    best = table(finished)[0]
+    assert float(best["value"]) == max(float(row["value"]) for row in table(finished) if row["state"] == "complete")
+    preset = read_preset_file(finished / "best.toml")
+    assert (preset.agent, preset.env) == ("q_learning", "FrozenLake-v1")
+    run = tmp_path / "run"
+    command = ["train", "q_learning", "--env", "FrozenLake-v1", "--preset", str(finished / "best.toml")]
+    assert main([*command, "--run-dir", str(run)]) == 0
+    config = json.loads((run / "config.json").read_text())
+    trial = json.loads((finished / "trials" / f"trial_{int(best['trial']):05d}" / "config.json").read_text())
+    assert config["agent_config"] == trial["agent_config"]
+    assert config["steps"] == trial["steps"]
+
+
+def test_the_same_command_adds_only_the_trials_that_are_missing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main([*SMALL, "--trials", "1", "--out", str(out)]) == 0
+    (before,) = table(out)
+    assert main([*SMALL, "--trials", "2", "--out", str(out)]) == 0
+    rows = table(out)
+    assert len(rows) == 2
+    assert before in rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["kill -9", "Ctrl-C"])
+def test_an_interrupted_search_resumes_the_trials_that_were_under_way(how: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    slow = [*SMALL, "--steps", "20000", "--set", "driver=python", "checkpoint_period=2000", "--trials", "2"]
+    command = [sys.executable, "-m", "tengen.cli", *slow, "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(out.glob("trials/*/checkpoints/*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL if how == "kill -9" else signal.SIGINT)
+    process.communicate()
+    assert process.returncode == (-signal.SIGKILL if how == "kill -9" else 130)
+    again = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=200, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "goes on" in again.stderr
+    assert sorted(row["state"] for row in table(out)) == ["complete", "complete"]
+    sessions = [len(json.loads(path.read_text())) for path in out.glob("trials/*/sessions.json")]
+    assert max(sessions) == 2
+
+
+@pytest.mark.slow
+def test_a_trial_worse_than_most_is_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from optuna.trial import Trial
+
+    monkeypatch.setattr(Trial, "should_prune", lambda self: self.number == 0)
+    out = tmp_path / "out"
+    slow = [*SMALL, "--steps", "20000", "--set", "driver=python", "--trials", "2", "--jobs", "1"]
+    assert main([*slow, "--eval-period", "1000", "--out", str(out)]) == 0
+    states = {row["trial"]: row["state"] for row in table(out)}
+    assert states == {"0": "pruned", "1": "complete"}
+    summary = json.loads((out / "trials" / "trial_00000" / "summary.json").read_text())
+    assert summary["step"] < 20_000
+
+
+def test_a_trial_is_judged_by_its_last_quarter() -> None:
+    assert judged([0.0] * 6 + [4.0, 8.0]) == 6.0
+    assert judged([3.0]) == 3.0
+
+
+def test_a_preset_holds_what_differs_from_the_defaults() -> None:
+    settings: dict[str, Any] = json.loads(json.dumps(default_settings("dqn")))
+    settings["steps"], settings["env"]["num_envs"] = 1_234, 8
+    settings["agent_config"] |= {"learning_rate": 1e-3, "hidden": [64, 64], "double": True, "replay": "prioritized"}
+    (preset,) = tomllib.loads(preset_text("dqn", "ALE/Pong-v5", 'a "source"', settings)).values()
+    assert preset == {
+        "for": {"agent": "dqn", "env": "ALE/Pong-v5"},
+        "source": 'a "source"',
+        "steps": 1_234,
+        "num_envs": 8,
+        "agent": {"learning_rate": 1e-3, "hidden": [64, 64], "double": True, "replay": "prioritized"},
+    }
+
+
+@pytest.mark.parametrize("text", ["a.b=uniform(0,1)", "a.b=uniform:0:1", "a-b=choice(x,y)", "n=int:1:10"])
+def test_a_field_is_read_as_it_is_written(text: str) -> None:
+    field = parse_field(text)
+    assert field.name == text.partition("=")[0].replace("-", "_")
+    assert parse_field(str(field)) == field
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gamma", "takes NAME=KIND"),
+        ("gamma=0.9", "takes NAME=KIND"),
+        ("gamma=unifrom(0,1)", "Did you mean 'uniform'?"),
+        ("gamma=uniform(0)", "takes two numbers"),
+        ("gamma=uniform(1,0)", "must be below"),
+        ("gamma=loguniform(0,1)", "needs values above 0"),
+        ("n=int(0.5,3)", "takes whole numbers"),
+    ],
+)
+def test_a_wrong_field_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message.replace("?", r"\?")):
+        parse_field(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--field", "agent.step_sice=uniform(0,1)"], "there is no option --agent.step-sice"),
+        (["--field", "agent.gamma=uniform(0.5,1.5)"], "agent.gamma must be"),
+        (["--field"], "--field is missing"),
+        (["--trials", "0"], "--trials must be at least 1"),
+        (["--env", "NoSuch-v0"], "no environment is called"),
+        (["--field", "agent.gamma=uniform:0:1", "agent.gamma=uniform:0:1"], "given twice"),
+    ],
+)
+def test_a_wrong_call_is_one_clear_line(
+    changes: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*SMALL, "--out", str(tmp_path / "out"), *changes]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_search_in_the_same_folder_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SMALL, "--steps", "500", "--out", str(finished)]) == 2
+    assert "holds another search (steps is 400 there, and 500 here)" in capsys.readouterr().err
