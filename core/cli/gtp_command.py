@@ -50,8 +50,9 @@ def run(arguments: Sequence[str]) -> int:
     from tengen.evaluation.go.gtp_commands import COMMANDS
     from tengen.evaluation.go.server import serve
 
+    engine = make_engine(parsed.values)
     with io.FileIO(sys.stdin.fileno(), closefd=False) as source:
-        serve(make_engine(parsed.values), COMMANDS, source, sys.stdout.buffer)
+        serve(engine, COMMANDS, source, sys.stdout.buffer)
     return 0
 
 

@@ -137,6 +137,8 @@ class Session:
         if chosen.thought is None:
             return ""
         best = chosen.thought.best
+        if best.visits <= 1 and best.value == 0:  # chance, or a run that keeps its thoughts to itself
+            return ""
         follow = " ".join(vertex_of(action, self._engine.game.size) for action in best.variation[1:_VARIATION])
         expected = f"; it expects {follow}" if follow else ""
         return f" Your win rate: {100 * (1 - best.win_rate):.0f}% ({best.visits} visits{expected})."

@@ -1,0 +1,116 @@
+"""Networks and runs as players of Go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gtp_helpers import ask, engine, say
+
+from tengen.cli import main
+from tengen.envs.go.rules import Rules
+from tengen.errors import UserError
+from tengen.evaluation.go.makers import NetworkMaker, PlayoutMaker, ShippedMaker, network_maker, shipped_network
+from tengen.evaluation.go.match import MatchSettings, play_match
+from tengen.evaluation.go.specs import parse_player
+from tengen.perception.network_file import Card, make_network, save_network
+
+
+def network(path: Path, size: int = 5, planes: str = "standard", name: str = "ResidualTower", **changes: Any) -> str:
+    """A small network's file; its weights are whatever they begin with."""
+    parameters: dict[str, Any] = {"planes": 23 if planes == "standard" else 1, "width": 8, **changes}
+    architecture = {"class": name, "parameters": parameters}
+    save_network(path, make_network(architecture), Card(architecture, planes, size))
+    return str(path)
+
+
+@pytest.mark.parametrize("planes", ["standard", "board"])
+@pytest.mark.parametrize("kind", ["network", "policy"])
+def test_a_network_plays_with_search_and_without(tmp_path: Path, kind: str, planes: str) -> None:
+    path = network(tmp_path / "net.safetensors", planes=planes, blocks=1)
+    player = engine(f"{kind}:{path}", size=5)
+    moves = [say(player, f"genmove {'bw'[turn % 2]}") for turn in range(6)]
+    assert len(player.game.moves) == 6
+    assert len(set(moves) - {"pass"}) == 6 - moves.count("pass")
+    assert "info move" in say(player, "kata-analyze 1")
+
+
+def test_a_network_without_values_is_searched_with_playouts(tmp_path: Path) -> None:
+    path = network(tmp_path / "net.safetensors", name="PolicyCNN", layers=3)
+    player = engine(f"network:{path}", size=5, playouts=30)
+    line = say(player, "genmove b", "kata-analyze w 1")
+    assert "utility 0.000000" not in line.split("info move")[1], "playouts judge"
+
+
+def test_a_network_of_the_wrong_size_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = network(tmp_path / "net.safetensors", size=9, blocks=1)
+    for words in (["gtp", "--size", "5", "--network", path], ["match", f"policy:{path}", "random", "--size", "5"]):
+        assert main(words) == 2
+        assert f"{path} was trained on 9x9, not 5x5: choose another network" in capsys.readouterr().err
+    player = engine(f"network:{path}")
+    assert ask(player, "boardsize 13") == "? unacceptable size\n\n"
+    say(player, "genmove b")
+
+
+@pytest.mark.parametrize("content", [b"", b"no network", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
+def test_what_is_no_network_is_refused_in_one_line(
+    tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(content)
+    assert main(["gtp", "--network", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert str(path) in err
+
+
+def test_a_run_that_is_no_go_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    words = [
+        "train",
+        "random",
+        "--env",
+        "tengen/TicTacToe-v0",
+        "--steps",
+        "5",
+        "--device",
+        "cpu",
+        "--run-dir",
+        str(run),
+    ]
+    assert main(words) == 0
+    assert main(["gtp", "--player", str(run)]) == 2
+    assert "is a run of tengen/TicTacToe-v0, which is no Go" in capsys.readouterr().err
+
+
+def test_what_a_run_has_learnt_plays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    words = ["train", "random", "--env", "tengen/Go-v0", "--steps", "5", "--device", "cpu", "--run-dir"]
+    assert main([*words, str(run)]) == 0
+    rules = network_maker(str(run), {}, 1, searches=True).simulator.rules  # type: ignore[attr-defined]
+    result = play_match(MatchSettings(str(run), "random", rules), tmp_path / "match", 2)
+    assert result["errors"] == []
+    with pytest.raises(UserError, match="was trained on 9x9, not 5x5"):
+        play_match(MatchSettings(str(run), "random", Rules(size=5)), tmp_path / "other", 1)
+
+
+@pytest.mark.slow
+def test_openvino_plays_as_torch_does(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    path = network(tmp_path / "net.safetensors", blocks=1)
+    visits = []
+    for backend in ("torch", "openvino"):
+        maker = parse_player(f"policy:{path},backend={backend}").maker()
+        assert isinstance(maker, NetworkMaker)
+        player = engine(f"policy:{path},backend={backend}", size=5)
+        visits.append(say(player, "play b C3", "genmove w"))
+    assert visits[0] == visits[1]
+
+
+def test_boards_without_a_shipped_network_are_played_by_playouts() -> None:
+    maker = parse_player("network").maker()
+    assert isinstance(maker, ShippedMaker)
+    assert shipped_network(4) is None
+    assert isinstance(maker._of(4), PlayoutMaker)
+    assert maker.planes(4) == "board"
