@@ -220,3 +220,15 @@ def test_gnu_go_confirms_what_is_called_illegal() -> None:
         assert isinstance(found, Record)
         assert gnu_go_calls_illegal(found, index)
         assert not gnu_go_calls_illegal(found, 0)
+
+
+def test_stones_that_are_set_up_turn_with_the_board() -> None:
+    games = games_of("(;SZ[5]AB[ba];W[ba])".replace("W[ba]", "W[cc];B[ca]"), size=5)
+    for k in range(8):
+        before = games.sample(np.array([0]), np.array([0]), np.array([k])).board[0]
+        after = games.sample(np.array([0]), np.array([2]), np.array([k]))
+        stones = np.argwhere(before == 1)
+        assert len(stones) == 1
+        placed = np.argwhere((after.board[0] == 1) & (before == 0))
+        assert abs(stones[0] - placed[0]).sum() == 1  # b and c of the top row stay neighbours
+        assert sorted(abs(stones[0] - 2)) == [1, 2]
