@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 import numba
@@ -14,15 +13,11 @@ from tengen.envs import EnvConfig, make_env
 from tengen.envs.connect_four import ConnectFour, ConnectFourStates
 from tengen.errors import UserError
 
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")  # where kernels run uncompiled
+
 RNG = np.random.default_rng(0)  # the game draws nothing
 GAME = ConnectFour()
 INTERPRETED = bool(vars(numba.config)["DISABLE_JIT"])
-
-
-@pytest.fixture(autouse=True)
-def integers_wrap() -> Iterator[None]:
-    with np.errstate(over="ignore"):  # numpy's own scalars warn where kernels run uncompiled
-        yield
 
 
 def played(columns: str) -> tuple[ConnectFourStates, float, float]:

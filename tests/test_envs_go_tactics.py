@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numba
 import numpy as np
 import pytest
@@ -17,13 +15,9 @@ from tengen.envs.go.simulator import Go
 from tengen.envs.go.states import GoStates
 from tengen.envs.go.tactics import shape_table, tactical_playouts
 
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")  # where kernels run uncompiled
+
 INTERPRETED = bool(vars(numba.config)["DISABLE_JIT"])
-
-
-@pytest.fixture(autouse=True)
-def integers_wrap() -> Iterator[None]:
-    with np.errstate(over="ignore"):  # numpy's own scalars warn where kernels run uncompiled
-        yield
 
 
 def board(drawing: str) -> NDArray[np.int8]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numba
 import numpy as np
 import pytest
@@ -12,14 +10,10 @@ from mcts_games import RandomTree
 from tengen.planners.mcts import Budget, Search, SearchResult, SearchSettings
 from tengen.types import Floats
 
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")  # where kernels run uncompiled
+
 INTERPRETED = bool(vars(numba.config)["DISABLE_JIT"])
 GAMES = 60 if INTERPRETED else 1500
-
-
-@pytest.fixture(autouse=True)
-def integers_wrap() -> Iterator[None]:
-    with np.errstate(over="ignore"):  # numpy's own scalars warn where kernels run uncompiled
-        yield
 
 
 def searched(game: RandomTree, num_games: int, simulations: int, settings: SearchSettings) -> SearchResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,11 +27,7 @@ from tengen.planners.mcts.seeds import hashed
 from tengen.planners.mcts.states import same_states, take_states
 from tengen.types import Array
 
-
-@pytest.fixture(autouse=True)
-def integers_wrap() -> Iterator[None]:
-    with np.errstate(over="ignore"):  # numpy's own scalars warn where kernels run uncompiled
-        yield
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")  # where kernels run uncompiled
 
 
 def rng(seed: int = 0) -> np.random.Generator:

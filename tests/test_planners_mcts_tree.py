@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numba
@@ -19,6 +18,8 @@ from tengen.planners.mcts.halving import halving_schedule
 from tengen.planners.mcts.states import take_states
 from tengen.types import Array, Bools
 
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")  # where kernels run uncompiled
+
 INTERPRETED = bool(vars(numba.config)["DISABLE_JIT"])
 FEW = 40 if INTERPRETED else 150
 
@@ -33,12 +34,6 @@ SETTINGS = {
     "gumbel": SearchSettings(rule="gumbel", gumbel_visits=5.0),
     "gumbel-batch": SearchSettings(rule="gumbel", leaves=4, considered=4, gumbel_noise=0.5, gumbel_scale=0.3),
 }
-
-
-@pytest.fixture(autouse=True)
-def integers_wrap() -> Iterator[None]:
-    with np.errstate(over="ignore"):  # numpy's own scalars warn where kernels run uncompiled
-        yield
 
 
 def rng(*seed: int) -> np.random.Generator:
