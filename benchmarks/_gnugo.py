@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tengen.envs.go._chain_kernels import load, make_chains, padded, unpadded
+from tengen.envs.go._playout_kernels import play_on
 from tengen.envs.go.coordinates import action_of, vertex_of
 from tengen.envs.go.gtp_client import GTPClient, find_program
 from tengen.envs.go.rules import Refusal, Rules
@@ -119,10 +121,7 @@ class Comparison:
 
 
 def random_game(go: Go, rng: np.random.Generator) -> list[int]:
-    """Return the actions of a game that a light playout plays after some moves that are wholly random."""
-    from tengen.envs.go._chain_kernels import load, make_chains, padded, unpadded
-    from tengen.envs.go._playout_kernels import play_on
-
+    """Return the actions of a game of some wholly random moves, and a light playout after them."""
     size = go.rules.size
     states, actions = go.init(rng, 1), []
     for _ in range(int(rng.integers(size * size))):
@@ -131,10 +130,16 @@ def random_game(go: Go, rng: np.random.Generator) -> list[int]:
         states, _, _ = go.step(states, np.array(actions[-1:]))
         if states.over[0]:
             return actions
+    return actions + playout(go, states, rng)
+
+
+def playout(go: Go, states: GoStates, rng: np.random.Generator) -> list[int]:
+    """Return the actions of a light playout from one game."""
+    size = go.rules.size
     chains, record = make_chains(size), np.zeros(3 * size * size + 1, np.uint16)
     num_empty = np.uint64(load(chains, states.board[0]))
     ko = np.uint64(padded(int(states.ko[0]), size) if states.ko[0] >= 0 else 0)
     seed = np.uint64(rng.integers(1, 2**63))
     color = 1 if states.to_move[0] > 0 else 2
     num_moves, _ = play_on(chains, size, color, num_empty, ko, int(states.passes[0]), seed, record)
-    return actions + [int(unpadded(p, size)) if p else size * size for p in record[:num_moves]]
+    return [int(unpadded(p, size)) if p else size * size for p in record[:num_moves]]

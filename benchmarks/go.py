@@ -1,0 +1,123 @@
+"""Times Go on one core: light playouts, and random games whose legal moves are listed, beside each peer installed.
+
+A light playout is a random game from the empty board in which nobody fills an eye; no peer has one that is comparable.
+A ply of a random game is to list all legal moves and to play one of them; what each engine does about positions that
+come again is said, since it is part of the work. Sides take turns within one process; shown are medians, and how many
+times as fast our compiled loop is (the median over rounds).
+
+    python benchmarks/go.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import importlib.metadata
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _go_sides import sides
+
+import tengen
+from tengen.envs.go.rules import Rules
+from tengen.envs.go.simulator import Go
+
+COLUMNS = (
+    "date",
+    "what",
+    "size",
+    "package",
+    "version",
+    "side",
+    "median",
+    "min",
+    "max",
+    "unit",
+    "compiled_loop_is_times_as_fast",
+    "note",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each side")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of a turn")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[9, 19])
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "go.csv", help="CSV")
+    settings = parser.parse_args(argv)
+
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core for all, whatever threads a peer has
+    rows: list[dict[str, Any]] = []
+    for part in (playouts, plies):
+        for size in settings.sizes:
+            rows += part(size, settings)
+    with settings.out.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def playouts(size: int, settings: argparse.Namespace) -> list[dict[str, Any]]:
+    """Time light playouts from the empty board."""
+    go, rng, num = Go(Rules(size=size)), np.random.default_rng(0), 500
+    states = go.init(rng, num)
+    go.playouts(states, np.arange(num, dtype=np.uint64))  # compiles
+    rates = []
+    for _ in range(settings.rounds):
+        count, began = 0, time.perf_counter()
+        while (took := time.perf_counter() - began) < settings.seconds:
+            go.playouts(states, rng.integers(2**64, size=num, dtype=np.uint64))
+            count += num
+        rates.append(count / took)
+    return [row("light playouts", size, "tengen", "Go.playouts", rates, "playouts/s", None, "")]
+
+
+def plies(size: int, settings: argparse.Namespace) -> list[dict[str, Any]]:
+    """Time random games, ours and each peer's in turns."""
+    found, missing = sides(size)
+    for line in missing:
+        print(line, flush=True)
+    rates: list[list[float]] = [[] for _ in found]
+    for side in found:
+        side.turn(0.1)  # compiles
+    for _ in range(settings.rounds):
+        for side, rate in zip(found, rates, strict=True):
+            rate.append(side.turn(settings.seconds))
+    rows = []
+    for side, rate in zip(found, rates, strict=True):
+        ratio = statistics.median(ours / its for ours, its in zip(rates[0], rate, strict=True))
+        rows.append(row("random games", size, side.package, side.name, rate, "plies/s", ratio, side.repeats))
+    return rows
+
+
+def row(
+    what: str,
+    size: int,
+    package: str,
+    side: str,
+    rates: Sequence[float],
+    unit: str,
+    ratio: float | None,
+    note: str,
+) -> dict[str, Any]:
+    """Return a row, and print it."""
+    times = "" if ratio is None else f"{ratio:.3g}"
+    values = [f"{value:.0f}" for value in (statistics.median(rates), min(rates), max(rates))]
+    print(
+        f"{size:>2}x{size:<2} {what:<14} {package:<11} {side:<28} {values[0]:>9} {unit:<10} {times:>6} {note}",
+        flush=True,
+    )
+    version = tengen.__version__ if package == "tengen" else importlib.metadata.version(package)
+    found = (datetime.date.today().isoformat(), what, size, package, version, side, *values, unit, times, note)
+    return dict(zip(COLUMNS, found, strict=True))
+
+
+if __name__ == "__main__":
+    main()
