@@ -44,8 +44,9 @@ class GoPolicyConfig:
     """Convolutions of the cnn."""
     blocks: int = 6
     """Residual blocks of the tower, two convolutions each."""
-    norm: bool = False
-    """Normalise features by batch while training; it is made part of the convolutions when a network is exported."""
+    norm: bool = True
+    """Normalise features by batch while training; that becomes a part of the convolutions when a network is exported.
+    Without it most features of the last layer die, and the value head with them."""
     heads: Literal["policy", "policy+value"] = "policy+value"
     """What the network says: the move, and who wins."""
 

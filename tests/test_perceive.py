@@ -96,7 +96,7 @@ def test_a_run_goes_on_for_longer(games: Path, tmp_path: Path) -> None:
 def test_a_run_and_its_exported_network_are_tested_alike(
     games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, file = fitted(games, tmp_path / "run", f"{SHORT} --norm"), tmp_path / "x.safetensors"
+    run, file = fitted(games, tmp_path / "run", f"{SHORT} --network tower --blocks 1"), tmp_path / "x.safetensors"
     about = ["--about", '{"licence": "mine"}']
     assert main(["perceive", "export", str(run), "--out", str(file), *about]) == 0
     card = load_network(file).card
