@@ -343,3 +343,14 @@ def test_an_illegal_move_leaves_a_game_as_it_was() -> None:
             game.play(color, 3)
     assert game.states is before
     assert len(game.moves) == 1
+
+
+def test_asking_for_either_color_puts_in_one_pass_at_most() -> None:
+    game = Game(Go(RULES))
+    game.play(1, 3)
+    for color in (1, -1, 1, -1, 1):
+        game.turn_to(color)
+        assert game.to_move == color
+        assert len(game.line) <= 3
+    game.play(-1, 4)
+    assert [stage.action for stage in game.line] == [-1, 3, 4], "the pass that was put in is gone"
