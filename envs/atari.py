@@ -44,6 +44,10 @@ def make(config: EnvConfig, *, training: bool) -> Environment:
     """
     rom = _rom_of(config.id)
     protocol = load_protocol(config.protocol or DEFAULT_PROTOCOL).with_changes(**config.kwargs)
+    if protocol.wrappers == "sb3":
+        from tengen.envs.atari_sb3 import SB3AtariEnvironment
+
+        return SB3AtariEnvironment(config.id, config.num_envs, protocol, training=training)
     return AtariEnvironment(rom, config.num_envs, protocol, training=training)
 
 

@@ -55,10 +55,14 @@ class AtariProtocol:
     """Frames after which an evaluation game is truncated, no-ops not counted."""
     evaluation_epsilon: float
     """The chance of a uniformly random action in each step of an evaluation."""
+    wrappers: str = "ale"
+    """Who makes pictures of the console's: ale, ALE's own vector environment; sb3, stable-baselines3's wrappers."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             _check(self.name, field.name, getattr(self, field.name), str(field.type))
+        if self.wrappers not in ("ale", "sb3"):
+            raise UserError(f"the protocol {self.name!r} has wrappers = {self.wrappers!r}, expected 'ale' or 'sb3'")
 
     def with_changes(self, **changes: Any) -> AtariProtocol:
         """Return a copy with other values in some fields, and a name that says so.
@@ -138,8 +142,8 @@ def _parse(name: str, text: str) -> AtariProtocol:
                 "expected `reference` and the sections game, training, evaluation"
             )
     known = {field.name for field in fields(AtariProtocol)} - {"name"}
-    if values.keys() != known:
-        wrong = [f"lacks {key}" for key in sorted(known - values.keys())]
+    if not known - {"wrappers"} <= values.keys() <= known:
+        wrong = [f"lacks {key}" for key in sorted(known - {"wrappers"} - values.keys())]
         wrong += [f"has an unknown {key}" for key in sorted(values.keys() - known)]
         raise UserError(f"the protocol {name!r} {', '.join(wrong)}; compare with nature2015.toml")
     return AtariProtocol(name=name, **values)

@@ -12,7 +12,7 @@ NATURE_TEXT = (resources.files("tengen.presets") / "protocols" / "nature2015.tom
 
 
 def test_both_protocols_are_listed_and_nature_is_the_default() -> None:
-    assert protocol_names() == ["machado2018", "nature2015"]
+    assert protocol_names() == ["machado2018", "nature2015", "sb3"]
     assert DEFAULT_PROTOCOL == "nature2015"
 
 
