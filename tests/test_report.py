@@ -200,6 +200,20 @@ def test_the_page_says_verdicts_notes_settings_versions_and_the_command(out: Pat
     assert "tengen compare --env CartPole-v1 --agents dqn" in words
 
 
+def test_settings_with_different_values_are_apart_from_those_that_one_agent_has(tmp_path: Path) -> None:
+    ours = write_run(tmp_path / "a", "dqn", agent_config={"learning_rate": 0.1, "double": True})
+    theirs = write_run(tmp_path / "b", "sb3:dqn", agent_config={"learning_rate": 0.2})
+    write_report(read_comparison([ours, theirs]), tmp_path / "out", resamples=50)
+    words = Page((tmp_path / "out" / "report.html").read_text("utf-8")).words
+    assert (
+        "1 setting with different values; a dash: no such setting.settingdqnsb3:dqnagent.learning_rate0.10.2" in words
+    )
+    assert (
+        "1 setting that only some agents have; a dash: no such setting.settingdqnsb3:dqnagent.doubleyes\N{EN DASH}"
+        in words
+    )
+
+
 def test_every_control_has_a_name_and_every_picture_words(out: Path) -> None:
     page = Page((out / "report.html").read_text("utf-8"))
     labelled = {attributes.get("for") for name, attributes in page.tags if name == "label"}
@@ -235,7 +249,13 @@ def test_text_is_escaped_unless_it_is_markup() -> None:
 
 def test_numbers_are_said_as_a_reader_likes_them() -> None:
     assert interval([1.5, None, "Infinity"]) == "1.50 (\N{EN DASH} to never)"
-    assert [duration(s) for s in (None, 9.14, 600, 36_000)] == ["\N{EN DASH}", "9.1 s", "10 min", "10.0 h"]
+    assert [duration(s) for s in (None, 9.14, 300, 600, 36_000)] == [
+        "\N{EN DASH}",
+        "9.1 s",
+        "5.0 min",
+        "10 min",
+        "10.0 h",
+    ]
     assert [short_steps(s) for s in (0, 50_000, 1.5e6, 2e9)] == ["0", "50k", "1.5M", "2G"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from tengen.evaluation.report.pieces import chart, folded, pair_table, ranged
 from tengen.evaluation.report.words import amount, duration, interval, reached, setting_text, steps
 
 _ROWS = 9  # of a curve, in its table
+_MOST = 16  # settings that are shown at once
 
 
 def task_section(task: Mapping[str, Any], place: int, films: Sequence[Shown]) -> Markup:
@@ -153,13 +155,23 @@ def _settings(task: Mapping[str, Any]) -> Markup:
     names = [agent["name"] for agent in task["agents"]]
     if not differing:
         return joined([tag("h3", "Settings"), tag("p", "All agents have the same settings.", class_="soft")])
-    rows = [
-        [setting, *(setting_text(values[name]) if name in values else "\N{EN DASH}" for name in names)]
-        for setting, values in differing.items()
-    ]
-    words = f"{len(rows)} settings in which agents differ; a dash where an agent has no such setting."
-    made = table(["setting", *names], rows, caption=words, kind=None)
-    return joined([tag("h3", "Settings that differ"), made if len(rows) <= 12 else folded(words, made)])
+    shared = {name for name, values in differing.items() if len({json.dumps(each) for each in values.values()}) > 1}
+    rows = {name: _setting_row(name, values, names) for name, values in differing.items()}
+    found: list[Markup] = [tag("h3", "Settings that differ")]
+    for title, chosen in (
+        ("settings with different values", [row for name, row in rows.items() if name in shared]),
+        ("settings that only some agents have", [row for name, row in rows.items() if name not in shared]),
+    ):
+        if not chosen:
+            continue
+        words = f"{len(chosen)} {title}" if len(chosen) > 1 else f"1 {title.replace('settings', 'setting')}"
+        made = table(["setting", *names], chosen, caption=f"{words}; a dash: no such setting.", kind=None)
+        found.append(made if chosen[0][0] in shared and len(chosen) <= _MOST else folded(words, made))
+    return joined(found)
+
+
+def _setting_row(setting: str, values: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    return [setting, *(setting_text(values[name]) if name in values else "\N{EN DASH}" for name in names)]
 
 
 def _protocol(task: Mapping[str, Any]) -> Markup | None:

@@ -33,7 +33,7 @@ def duration(seconds: Any) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s"
     minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+    return f"{minutes:.{1 if minutes < 10 else 0}f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
 
 
 def steps(value: Any) -> str:
@@ -63,4 +63,4 @@ def setting_text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(setting_text, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
