@@ -354,3 +354,20 @@ def test_asking_for_either_color_puts_in_one_pass_at_most() -> None:
         assert len(game.line) <= 3
     game.play(-1, 4)
     assert [stage.action for stage in game.line] == [-1, 3, 4], "the pass that was put in is gone"
+
+
+def test_ctrl_c_leaves_at_once_and_keeps_what_is_finished(tmp_path: Path) -> None:
+    slow = script(tmp_path, '__import__("time").sleep(0.02 * turn ** 2) or "= pass" if turn > 1 else "= A1"')
+    words = ["match", "random", slow, "--games", "500", "--size", "5", "--parallel", "2", "--out", str(tmp_path / "m")]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "tengen.cli", *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    kept = tmp_path / "m" / "games.jsonl"
+    until = time.monotonic() + 120
+    while not kept.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err.splitlines()[-1] == "tengen: error: interrupted"
+    assert games_of(tmp_path / "m")

@@ -24,7 +24,7 @@ from tengen.envs.go.rules import Rules
 from tengen.errors import UserError
 from tengen.evaluation.go.elo import Standing
 from tengen.evaluation.go.game import Game
-from tengen.evaluation.go.match_game import GameResult, plan_game, play_game
+from tengen.evaluation.go.match_game import GameResult, StoppedError, plan_game, play_game
 from tengen.evaluation.go.players import Player, make_player
 from tengen.evaluation.go.record import write_game
 from tengen.evaluation.go.specs import parse_player
@@ -186,6 +186,8 @@ class _Hall:
                     return
                 try:
                     self._one(number, players)
+                except StoppedError:
+                    return
                 except BaseException:
                     self._stopped = True
                     raise
@@ -193,7 +195,7 @@ class _Hall:
     def _one(self, number: int, players: dict[str, Player]) -> None:
         settings = self._settings
         plan = plan_game(number, settings.seed, settings.rules.size, settings.opening_moves)
-        result, game = play_game(plan, players, settings.rules)
+        result, game = play_game(plan, players, settings.rules, lambda: self._stopped)
         with self._lock:
             self._store.add(result, self._record(result, game))
             if self._on_game is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,21 +83,32 @@ def plan_game(number: int, seed: int, size: int, opening_moves: int) -> GamePlan
     return GamePlan(number, "AB"[number % 2], own, tuple(opening))
 
 
-def play_game(plan: GamePlan, players: Mapping[str, Player], rules: Rules) -> tuple[GameResult, Game]:
+class StoppedError(Exception):
+    """A game was given up, since nobody waits for it."""
+
+
+def play_game(
+    plan: GamePlan,
+    players: Mapping[str, Player],
+    rules: Rules,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> tuple[GameResult, Game]:
     """Play a game to its end.
 
     Args:
         plan: Which.
         players: A and B.
         rules: Agreed on.
+        should_stop: Asked before each move.
 
     Raises:
         EngineError: A player could not even begin.
+        StoppedError: It was to stop.
     """
     names = {BLACK: plan.black, WHITE: "B" if plan.black == "A" else "A"}
     for name in "AB":
         players[name].begin(rules, plan.seed)
-    table = _Table(Game(Go(rules)), names, players)
+    table = _Table(Game(Go(rules)), names, players, should_stop)
     try:
         ending = table.play(plan.opening)
     except _ForfeitError as error:
@@ -135,12 +146,15 @@ class _ForfeitError(Exception):
 class _Table:
     """A board between two players."""
 
-    def __init__(self, game: Game, names: Mapping[int, str], players: Mapping[str, Player]) -> None:
+    def __init__(
+        self, game: Game, names: Mapping[int, str], players: Mapping[str, Player], should_stop: Callable[[], bool]
+    ) -> None:
         self.game = game
         self.thought = {"A": 0.0, "B": 0.0}
         self.slowest = {"A": 0.0, "B": 0.0}
         self._names = names
         self._players = players
+        self._should_stop = should_stop
 
     def play(self, opening: Sequence[int]) -> tuple[int, str, str, str]:
         """Play; return the winner's colour (0 for a draw), the result, the reason, and a detail."""
@@ -151,6 +165,8 @@ class _Table:
                 self._tell(side, color, point)
             color = -color
         while not self.game.over:
+            if self._should_stop():
+                raise StoppedError
             if not self.game.legal(color)[:-1].any() and len(self.game.moves) >= self.game.simulator.rules.move_limit:
                 return self._counted("move limit")
             action = self._ask(color)
