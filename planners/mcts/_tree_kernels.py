@@ -88,13 +88,12 @@ def record(
             grown.node[g] = node
     amaf = rule.rave > 0.0
     for i in range(num_leaves):
-        if amaf and len(first) == 0:
-            leaves.scratch[:] = 0
-            _back_up(tree, leaves, leaves.row[i], i, values[i], leaves.scratch, amaf)
+        seen = leaves.scratch
+        if len(first):
+            seen = first[i]
         elif amaf:
-            _back_up(tree, leaves, leaves.row[i], i, values[i], first[i], amaf)
-        else:
-            _back_up(tree, leaves, leaves.row[i], i, values[i], leaves.scratch, amaf)
+            seen[:] = 0
+        _back_up(tree, leaves, leaves.row[i], i, values[i], seen, amaf)
 
 
 @njit(makes_arrays=False, nogil=True)
