@@ -110,6 +110,16 @@ def save_network(path: Path, network: nn.Module, card: Card) -> None:
         raise UserError(f"the network can't be written to {path}: {error.strerror or error}") from error
 
 
+def policy_only(network: nn.Module, architecture: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    """Return a network without its other heads, and its architecture: for when they have learnt nothing of use."""
+    parameters = {**architecture["parameters"], "value": False, "ownership": False}
+    bare = {"class": architecture["class"], "parameters": parameters}
+    result = make_network(bare)
+    wanted = result.state_dict().keys()
+    load_module_state(result, {name: array for name, array in module_state(network).items() if name in wanted})
+    return result.eval(), bare
+
+
 def load_network(path: Path, device: str = "cpu", *, in_bfloat16: bool = False) -> LoadedNetwork:
     """Return the network of a file.
 

@@ -116,6 +116,17 @@ def test_a_run_and_its_exported_network_are_tested_alike(
     assert 0 <= last["eval/top1"] <= 1
 
 
+def test_a_network_is_exported_without_a_value_head_that_is_of_no_use(games: Path, tmp_path: Path) -> None:
+    run, whole, bare = fitted(games, tmp_path / "run"), tmp_path / "whole.safetensors", tmp_path / "bare.safetensors"
+    assert main(["perceive", "export", str(run), "--out", str(whole)]) == 0
+    assert main(["perceive", "export", str(run), "--out", str(bare), "--heads", "policy"]) == 0
+    planes = np.random.default_rng(0).integers(0, 2, (3, 23, 5, 5)).astype(np.uint8)
+    policy, value = load_network(bare)(planes)
+    assert value is None
+    assert load_network(whole)(planes)[1] is not None
+    assert np.array_equal(policy, load_network(whole)(planes)[0])
+
+
 def test_data_counts_what_is_left_out(games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "bad.txt"
     assert main(["perceive", "data", "go-policy", "--data", str(games), "--size", "5", "--bad", str(bad)]) == 0

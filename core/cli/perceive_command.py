@@ -285,6 +285,7 @@ def _export(arguments: Sequence[str]) -> int:
         Option("run", Path, "A run of `tengen perceive fit`.", metavar="RUN", positional=True),
         Option("out", Path, "The file, .safetensors.", metavar="FILE"),
         Option("checkpoint", int | None, "The step of the checkpoint; the latest unless given.", None, "STEP"),
+        Option("heads", Literal["all", "policy"], "Leave out what the network says besides the move: policy.", "all"),
         Option("about", str | None, "A JSON table to keep in the card: accuracy, strength, licence of the data.", None),
     )
     about = "Write a run's network with its card as a safetensors file, normalisations folded into the convolutions."
@@ -303,9 +304,12 @@ def _export(arguments: Sequence[str]) -> int:
     if not isinstance(more, dict):
         raise UserError(f"--about must be a table in JSON, got {given['about']!r}")
 
-    from tengen.perception.network_file import save_network
+    from tengen.perception.network_file import policy_only, save_network
 
     network, card, _ = _network(given["run"], given["checkpoint"])
+    if given["heads"] == "policy":
+        network, architecture = policy_only(network, card.architecture)
+        card = dataclasses.replace(card, architecture=architecture)
     card.about["settings"]["task_config"].pop("data", None)  # a path of this machine
     card.about.update(more)
     given["out"].parent.mkdir(parents=True, exist_ok=True)
