@@ -26,7 +26,6 @@ from tengen.envs.go._chain_kernels import (
     neighbour,
     padded,
     press,
-    unpadded,
 )
 from tengen.envs.go._move_kernels import (
     KO,
@@ -58,15 +57,17 @@ def legal_actions(states: Any, law: Law, legal: Bools) -> None:
         if states.passes[b] >= 2 or moves >= law.move_limit:
             legal[b, n * n] = True
             continue
-        num_empty = load(chains, states.board[b])
+        load(chains, states.board[b])
         color = BLACK if states.to_move[b] > 0 else WHITE
         if law.ko != SIMPLE:
             fill_sieve(sieve, states.history[b], moves)
-        for k in range(num_empty):
-            p = np.uint64(chains.empties[k])
-            point = unpadded(p, n)
-            reason = check_point(chains, p, color, n, states.ko[b] == point, law, states.history[b], moves, sieve)
-            legal[b, point] = reason == NONE
+        for y in range(n):
+            for x in range(n):
+                p = np.uint64((y + 1) * (n + 1) + x + 1)
+                if chains.color[p] == EMPTY:
+                    is_ko = states.ko[b] == y * n + x
+                    reason = check_point(chains, p, color, n, is_ko, law, states.history[b], moves, sieve)
+                    legal[b, y * n + x] = reason == NONE
 
 
 @njit(makes_arrays=False, forceinline=True)

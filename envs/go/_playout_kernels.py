@@ -46,6 +46,9 @@ def play_out(
     n = boards.shape[1]
     chains = make_chains(n)
     record = np.zeros(3 * n * n + 1, np.uint16)
+    action_of = np.full(len(chains.color), n * n)  # a table: divisions take longer
+    for point in range(n * n):
+        action_of[padded(point, n)] = point
     for b in range(len(values)):
         if passes[b] >= 2:
             values[b] = 0.0
@@ -63,9 +66,7 @@ def play_out(
         if len(first):
             first[b, :] = 0
             for k in range(num_moves - 1, -1, -1):  # the earliest is written last
-                p = np.int64(record[k])
-                action = (p // (n + 1) - 1) * n + p % (n + 1) - 1 if p else n * n
-                first[b, action] = -1 if k & 1 else 1
+                first[b, action_of[np.uint64(record[k])]] = -1 if k & 1 else 1
 
 
 @njit(makes_arrays=False)
