@@ -118,8 +118,11 @@ class NetworkMaker:
         if self.settings is None:
             return PolicyThinker(simulator, function)
         judged = network(simulator, function)
-        if not self.loaded.card.architecture["parameters"].get("value", False):
-            judged = mixed(judged, light_playouts(simulator, threads=self.threads), 1.0)
+        if not _knows_values(self.loaded.card.architecture):
+            from tengen.envs.go.tactics import tactical_playouts
+
+            played = light_playouts(simulator, threads=self.threads, play=tactical_playouts(simulator))
+            judged = mixed(judged, played, 1.0)
         return SearchThinker(Search(simulator, judged, self.settings))
 
 
@@ -224,7 +227,7 @@ def shipped_network(size: int) -> Path | None:
         with safetensors.safe_open(path, "np") as file:
             card = json.loads((file.metadata() or {}).get("tengen", "{}"))
         if card.get("size") == size:
-            found.append((bool(card["architecture"]["parameters"].get("value", False)), path))
+            found.append((_knows_values(card["architecture"]), path))
     return max(found)[1] if found else None
 
 
@@ -237,6 +240,11 @@ def _run_maker(folder: Path) -> Maker:
     if not isinstance(simulator, Go):
         raise UserError(f"{folder} is a run of {run.config.env.id}, which is no Go: choose one of tengen/Go-v0")
     return RunMaker(folder, loaded.policy, simulator)
+
+
+def _knows_values(architecture: Mapping[str, Any]) -> bool:
+    """Return whether a network has a value head; `ResidualTower` has one unless its parameters say otherwise."""
+    return bool(architecture["parameters"].get("value", architecture["class"] == "ResidualTower"))
 
 
 def _changed(settings: SearchSettings, changes: Mapping[str, Any]) -> SearchSettings:
