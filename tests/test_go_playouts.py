@@ -85,6 +85,24 @@ def test_a_playout_is_a_sensible_game_to_the_end(size: int) -> None:
     assert max(lengths) > size
 
 
+@pytest.mark.skipif(not INTERPRETED, reason="a kernel that is only ever inlined; the interpreter calls it")
+def test_eyes_are_those_of_the_plain_rule() -> None:
+    """Dense boards of one colour with a few holes and enemies, so that real and false eyes are many."""
+    rng, game = np.random.default_rng(0), TwinGame(Rules(size=5))
+    chains, seen = chain_kernels.make_chains(5), [0, 0, 0]
+    for _ in range(300):
+        board = rng.choice([1, 0, -1], (5, 5), p=[0.7, 0.15, 0.15]).astype(np.int8)
+        game.position = tuple(board.ravel().tolist())
+        chain_kernels.load(chains, board)
+        for point in np.flatnonzero(board.ravel() == 0).tolist():
+            p = chain_kernels.padded(point, 5)
+            surrounded = all(game.position[q] == 1 for q in neighbours(point, 5))
+            eye = is_eye(game, point, 1)
+            assert chain_kernels.is_eye(chains, np.uint64(6), p, 1) == eye
+            seen[surrounded + eye] += 1
+    assert min(seen) > 10
+
+
 def test_every_sensible_move_may_be_the_first() -> None:
     go, states, twins = middle_games(4, 3, seed=5)
     for row, twin in enumerate(twins):
