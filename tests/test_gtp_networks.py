@@ -11,10 +11,12 @@ from gtp_helpers import ask, engine, say
 from tengen.cli import main
 from tengen.envs.go.rules import Rules
 from tengen.errors import UserError
+from tengen.evaluation.go import makers
 from tengen.evaluation.go.makers import NetworkMaker, PlayoutMaker, ShippedMaker, network_maker, shipped_network
 from tengen.evaluation.go.match import MatchSettings, play_match
 from tengen.evaluation.go.specs import parse_player
 from tengen.perception.network_file import Card, make_network, save_network
+from tengen.planners.mcts.evaluators import Evaluate, mixed
 
 
 def network(path: Path, size: int = 5, planes: str = "standard", name: str = "ResidualTower", **changes: Any) -> str:
@@ -41,6 +43,30 @@ def test_a_network_without_values_is_searched_with_playouts(tmp_path: Path) -> N
     player = engine(f"network:{path}", size=5, playouts=30)
     line = say(player, "genmove b", "kata-analyze w 1")
     assert "utility 0.000000" not in line.split("info move")[1], "playouts judge"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "knows"),
+    [
+        ("ResidualTower", {"blocks": 1}, True),
+        ("ResidualTower", {"blocks": 1, "value": False}, False),
+        ("PolicyCNN", {"layers": 2}, False),
+        ("PolicyCNN", {"layers": 2, "value": True}, True),
+    ],
+)
+def test_a_networks_own_values_are_asked_where_it_has_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, changes: dict[str, Any], knows: bool
+) -> None:
+    path = network(tmp_path / "net.safetensors", name=name, **changes)
+    weights: list[float] = []
+
+    def recorded(valued: Evaluate, played: Evaluate, weight: float) -> Evaluate:
+        weights.append(weight)
+        return mixed(valued, played, weight)
+
+    monkeypatch.setattr(makers, "mixed", recorded)
+    say(engine(f"network:{path}", size=5), "genmove b")
+    assert weights == ([] if knows else [1.0])
 
 
 def test_a_network_of_the_wrong_size_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
