@@ -320,8 +320,9 @@ def fuzz(player: str, num_lines: int, seed: int) -> None:
     tested = engine(player, size=5, playouts=2)
     for number in range(num_lines):
         line = garbage(rng)
-        if "analyze" in line or "win_rates" in line:
-            line = line.replace("analyze", "analyse") if rng.random() < 0.97 else line  # they take their time
+        if rng.random() < 0.95:  # they take their time
+            for slow in ("analyze", "win_rates", "tengen-ownership"):
+                line = line.replace(slow, slow[:-1])
         request, answer = parse(line), ask(tested, line)
         assert (answer is None) == (request is None), repr(line)
         if request is None or answer is None:
