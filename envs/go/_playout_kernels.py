@@ -57,8 +57,8 @@ def play_out(
             continue
         color = BLACK if to_move[b] > 0 else WHITE
         num_empty = load(chains, boards[b])
-        point = padded(ko[b], n) if ko[b] >= 0 else _ZERO
-        num_moves, _ = play_on(chains, n, color, num_empty, point, passes[b], seeds[b], record)
+        forbidden = padded(ko[b], n) if ko[b] >= 0 else _ZERO
+        num_moves, _ = play_on(chains, n, color, num_empty, forbidden, passes[b], seeds[b], record)
         margin = area(chains, n) - komi
         if to_move[b] < 0:
             margin = -margin
