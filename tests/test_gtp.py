@@ -321,7 +321,7 @@ def fuzz(player: str, num_lines: int, seed: int) -> None:
     for number in range(num_lines):
         line = garbage(rng)
         if rng.random() < 0.95:  # they take their time
-            for slow in ("analyze", "win_rates", "tengen-ownership"):
+            for slow in ("analyze", "win_rates", "tengen-ownership", "final_score", "final_status_list"):
                 line = line.replace(slow, slow[:-1])
         request, answer = parse(line), ask(tested, line)
         assert (answer is None) == (request is None), repr(line)
