@@ -311,6 +311,7 @@ def _export(arguments: Sequence[str]) -> int:
         network, architecture = policy_only(network, card.architecture)
         card = dataclasses.replace(card, architecture=architecture)
     card.about["settings"]["task_config"].pop("data", None)  # a path of this machine
+    card.about["settings"].pop("track", None)
     card.about.update(more)
     given["out"].parent.mkdir(parents=True, exist_ok=True)
     save_network(given["out"], network, card)
