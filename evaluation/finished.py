@@ -98,7 +98,7 @@ def read_run(folder: Path) -> FinishedRun:
         seed=seed,
         steps=steps,
         settings=dict(_flat({name: value for name, value in config.items() if name not in ("format", "agent")})),
-        protocol=sessions[-1].get("protocol"),
+        protocol=_protocol(sessions[-1]),
         versions=dict(sessions[-1].get("versions", {})),
         command=[str(word) for word in sessions[0].get("command", [])],
         sessions=len(sessions),
@@ -106,6 +106,12 @@ def read_run(folder: Path) -> FinishedRun:
         training=_curve(rows, _TRAINING, clock),
         films=sorted(path for path in folder.glob("videos/*") if path.suffix in _FILMS),
     )
+
+
+def _protocol(session: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return a session's protocol; a knob that came later has its default in older runs, which are of the same task."""
+    protocol = session.get("protocol")
+    return {"wrappers": "ale", **protocol} if isinstance(protocol, dict) and "frame_skip" in protocol else protocol
 
 
 def _identity(config: Mapping[str, Any]) -> tuple[str, str, int, int]:

@@ -31,7 +31,7 @@ from tengen.tracking.rows import STEP_KEY
 _POLL_PERIOD = 0.2  # seconds
 _PATIENCE = 60.0  # seconds to wait for a process of an earlier call that is still saving its run
 _TAIL = 4_096  # bytes of a run's metrics, in which its last row is
-_OF_THE_MACHINE = ("device", "threads", "driver", "log_episodes", "checkpoint_period", "preset")
+_OF_THE_MACHINE = ("device", "threads", "driver", "log_episodes", "log_period", "checkpoint_period", "preset")
 
 State = Literal["done", "begun", "missing"]
 

@@ -306,3 +306,10 @@ def test_the_same_runs_give_the_same_numbers(tmp_path: Path) -> None:
     folders = sorted(tmp_path.iterdir())
     first, second = (json.dumps(results(read_comparison(folders), resamples=300)) for _ in range(2))
     assert first == second
+
+
+def test_a_run_from_before_a_knob_was_there_is_of_the_same_task_as_one_with_its_default(tmp_path: Path) -> None:
+    knobs = {"name": "nature2015", "frame_skip": 4}
+    old = write_run(tmp_path / "old", agent="dqn", env=ATARI, protocol=knobs, seed=0)
+    new = write_run(tmp_path / "new", agent="dqn", env=ATARI, protocol={**knobs, "wrappers": "ale"}, seed=1)
+    assert len(read_comparison([old, new]).tasks) == 1

@@ -152,6 +152,9 @@ def _jobs(given: Mapping[str, Any], out: Path) -> list[Job]:
                 track = _track_options(given, out, agent, env, seed)
                 resolved = resolve([*start, *track])
                 assert resolved is not None, "no help was asked for"
+                if resolved[0].log_period > period:  # or a short run would not say how fast it went
+                    start += ["--log-period", str(period)]
+                    resolved = resolve([*start, *track]) or resolved
                 jobs.append(
                     Job(
                         name=f"{agent} on {env}, seed {seed}",
