@@ -18,7 +18,10 @@ LAKE, CARDS, CAR = EnvConfig("FrozenLake-v1"), EnvConfig("tengen/Blackjack-v0"),
 POLE = EnvConfig("CartPole-v1")
 SPAN = {"low": (-2.4, -3.0, -0.21, -3.0), "high": (2.4, 3.0, 0.21, 3.0)}
 
-WITHOUT_VALUES = {"random", "reinforce_network"}
+WITHOUT_VALUES = {
+    *("random", "reinforce_network", "mcts", "alphazero"),
+    *("sb3:a2c", "sb3:dqn", "sb3:ppo", "sb3:qrdqn"),
+}
 """Agents whose policies tell no values, so that there is nothing to be drawn."""
 
 

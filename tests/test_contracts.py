@@ -22,7 +22,12 @@ ENV_FACTS: dict[str, dict[str, Any]] = {
 
 # Settings with which an agent learns within a few hundred steps, by name. Others have their defaults.
 QUICK: dict[str, dict[str, Any]] = {
+    "alphazero": {"simulations": 2, "hidden": (16,), "learn_start": 50, "learn_period": 20, "batch_size": 8},
     "mcts": {"simulations": 4, "leaves": 4},
+    "sb3:a2c": {"total_steps": 800},
+    "sb3:dqn": {"total_steps": 800, "learning_starts": 100, "batch_size": 8, "buffer_size": 300},
+    "sb3:ppo": {"total_steps": 800, "n_steps": 100, "batch_size": 50, "n_epochs": 2},
+    "sb3:qrdqn": {"total_steps": 800, "learning_starts": 100, "batch_size": 8, "buffer_size": 300, "n_quantiles": 5},
     "dqn": {"learn_start": 100, "learn_period": 4, "target_period": 10, "hidden": (16,), "replay_capacity": 300},
 }
 

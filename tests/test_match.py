@@ -360,14 +360,21 @@ def test_ctrl_c_leaves_at_once_and_keeps_what_is_finished(tmp_path: Path) -> Non
     slow = script(tmp_path, '__import__("time").sleep(0.02 * turn ** 2) or "= pass" if turn > 1 else "= A1"')
     words = ["match", "random", slow, "--games", "500", "--size", "5", "--parallel", "2", "--out", str(tmp_path / "m")]
     running = subprocess.Popen(
-        [sys.executable, "-m", "tengen.cli", *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [sys.executable, "-m", "tengen.cli", *words],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # it may be ignored where tests are run
     )
     kept = tmp_path / "m" / "games.jsonl"
     until = time.monotonic() + 120
     while not kept.exists() and time.monotonic() < until:
         time.sleep(0.01)
     running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=60)
+    try:
+        _, err = running.communicate(timeout=60)
+    finally:
+        running.kill()
     assert running.returncode == 130
     assert err.splitlines()[-1] == "tengen: error: interrupted"
     assert games_of(tmp_path / "m")
