@@ -16,6 +16,8 @@ from tengen.errors import UserError
 from tengen.registry import resolve_agent
 from tengen.types import EnvSpec
 
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")  # where kernels run uncompiled
+
 
 def a_spec(env_id: str) -> EnvSpec:
     return make_env(EnvConfig(env_id), training=True).spec
