@@ -1,1 +1,1 @@
-"""Protocols, score tables, statistics and comparison."""
+"""What agents are worth: statistics, comparisons, sweeps, pictures of what was learnt, and matches of Go."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from tengen.contracts import Environment, Policy, StochasticPolicy, TabledEnvironment
 from tengen.errors import UserError
-from tengen.evaluation.shown import all_states
+from tengen.evaluation.inspection.shown import all_states
 from tengen.types import EnvSpec, Floats
 
 _MOST_BACKUPS = 1_000_000_000

@@ -16,7 +16,7 @@ import pytest
 
 from tengen.cli import main
 from tengen.cli.compare_command import sensible_period
-from tengen.evaluation.runner import last_step
+from tengen.evaluation.jobs.runner import last_step
 from tengen.tracking import read_metrics, without_times
 
 TABLES = ["--env", "FrozenLake-v1", "--agents", "q_learning", "random", "--no-film", "--jobs", "2"]

@@ -9,9 +9,7 @@ from comparison_helpers import PROTOCOL, learning_curve, write_run
 
 from tengen.cli import main
 from tengen.errors import UserError
-from tengen.evaluation.comparison import Comparison, read_comparison
-from tengen.evaluation.findings import results
-from tengen.evaluation.finished import read_run
+from tengen.evaluation.comparison import Comparison, read_comparison, read_run, results
 
 ATARI = "ALE/Breakout-v5"
 

@@ -22,7 +22,7 @@ from tengen.errors import UserError
 from tengen.evaluation import picture_file
 from tengen.evaluation.drawing import plain, save
 from tengen.evaluation.inspection import draw
-from tengen.evaluation.table_figure import MOST_STATES
+from tengen.evaluation.inspection.table_figure import MOST_STATES
 from tengen.registry import names, resolve_agent
 from tengen.run import load_policy, open_run, train
 from tengen.run.untrained import save_untrained

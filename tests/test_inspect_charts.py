@@ -26,14 +26,14 @@ from matplotlib.projections import get_projection_class
 
 from tengen.envs import EnvConfig
 from tengen.errors import UserError
-from tengen.evaluation.chart_figure import choice_colours, is_cost
-from tengen.evaluation.domain import domain_of
 from tengen.evaluation.drawing import action_colours
 from tengen.evaluation.inspection import Subject, draw
-from tengen.evaluation.labels import part_names
-from tengen.evaluation.learnt import Learnt
-from tengen.evaluation.places import charts_of
-from tengen.evaluation.shown import step_of
+from tengen.evaluation.inspection.chart_figure import choice_colours, is_cost
+from tengen.evaluation.inspection.domain import domain_of
+from tengen.evaluation.inspection.labels import part_names
+from tengen.evaluation.inspection.learnt import Learnt
+from tengen.evaluation.inspection.places import charts_of
+from tengen.evaluation.inspection.shown import step_of
 from tengen.registry import resolve_agent
 from tengen.types import EnvSpec
 

@@ -15,11 +15,11 @@ from matplotlib.quiver import Quiver
 
 from tengen.envs import EnvConfig, make_env
 from tengen.evaluation.drawing import limits
-from tengen.evaluation.grid_marks import marks
 from tengen.evaluation.inspection import draw
-from tengen.evaluation.learnt import ask
-from tengen.evaluation.places import GridPanel, grids_of, layout_at
-from tengen.evaluation.shown import all_states
+from tengen.evaluation.inspection.grid_marks import marks
+from tengen.evaluation.inspection.learnt import ask
+from tengen.evaluation.inspection.places import GridPanel, grids_of, layout_at
+from tengen.evaluation.inspection.shown import all_states
 
 
 def test_arrows_on_a_grid_are_the_greedy_policy_of_the_table_and_pale_ones_tie_with_it() -> None:

@@ -13,10 +13,10 @@ from tengen.contracts import ActionValuing
 from tengen.envs import EnvConfig
 from tengen.evaluation.drawing import ink, limits, numerals
 from tengen.evaluation.inspection import draw
-from tengen.evaluation.labels import action_names, part_names
-from tengen.evaluation.learnt import Learnt, ask
-from tengen.evaluation.shown import all_observations, step_of
-from tengen.evaluation.table_figure import columns_of, means
+from tengen.evaluation.inspection.labels import action_names, part_names
+from tengen.evaluation.inspection.learnt import Learnt, ask
+from tengen.evaluation.inspection.shown import all_observations, step_of
+from tengen.evaluation.inspection.table_figure import columns_of, means
 
 
 def test_any_other_table_is_a_heat_map_with_numbers_where_there_is_room() -> None:

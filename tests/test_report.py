@@ -18,8 +18,8 @@ from PIL import Image
 from tengen.errors import UserError
 from tengen.evaluation.comparison import read_comparison
 from tengen.evaluation.report import write_report
-from tengen.evaluation.report.elements import Markup, data, tag
 from tengen.evaluation.report.films import MOST_BYTES, Film
+from tengen.evaluation.report.page.elements import Markup, data, tag
 from tengen.evaluation.report.picture import short_steps
 from tengen.evaluation.report.words import duration, interval
 

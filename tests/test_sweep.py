@@ -18,8 +18,8 @@ import pytest
 from tengen.cli import main
 from tengen.config import default_settings
 from tengen.errors import UserError
-from tengen.evaluation.search_space import parse_field
-from tengen.evaluation.sweep import judged, preset_text
+from tengen.evaluation.sweep.search_space import parse_field
+from tengen.evaluation.sweep.sweep import judged, preset_text
 from tengen.presets import read_preset_file
 
 SMALL = [

@@ -18,7 +18,7 @@ from tengen.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from tengen.config import TrackConfig
     from tengen.evaluation.comparison import Comparison
-    from tengen.evaluation.runner import Job, Outcome
+    from tengen.evaluation.jobs.runner import Job, Outcome
 
 _COMMAND = Command(
     "tengen compare",
@@ -99,8 +99,8 @@ def _check(parsed: Parsed) -> None:
 
 def _train(given: Mapping[str, Any], command: Sequence[str]) -> int:
     from tengen.checkpoint import RunLock
-    from tengen.evaluation.runner import num_cores, refuse_other_settings, run_all
-    from tengen.evaluation.runner_display import RunsDisplay
+    from tengen.evaluation.jobs.display import RunsDisplay
+    from tengen.evaluation.jobs.runner import num_cores, refuse_other_settings, run_all
 
     out: Path = given["out"] or _default_out(given)
     jobs = _jobs(given, out)
@@ -132,7 +132,7 @@ def _file_name(name: str) -> str:
 def _jobs(given: Mapping[str, Any], out: Path) -> list[Job]:
     """Return every run of the comparison: seed by seed, so that all agents have their first runs first."""
     from tengen.cli.train_command import resolve
-    from tengen.evaluation.runner import Job
+    from tengen.evaluation.jobs.runner import Job
 
     period = given["eval-period"] or sensible_period(given["steps"])
     settings = _settings_of_agents(given)
@@ -260,7 +260,7 @@ def _track(given: Mapping[str, Any], out: Path, **changes: Any) -> TrackConfig:
 
 
 def _log_to_wandb(given: Mapping[str, Any], found: Mapping[str, Any], out: Path, films: Sequence[Any]) -> None:
-    from tengen.evaluation.wandb_summary import log_summary, mirror_missing
+    from tengen.evaluation.report.wandb_summary import log_summary, mirror_missing
 
     def track(folder: Path) -> TrackConfig:
         seed, agent, env = (folder.name, folder.parent.name, folder.parent.parent.name)
@@ -310,7 +310,7 @@ def _report(
 ) -> int:
     from tengen.evaluation.comparison import read_comparison
     from tengen.evaluation.report import write_report
-    from tengen.evaluation.terminal import brief, notes_on_equal_runs, summary
+    from tengen.evaluation.report.terminal import brief, notes_on_equal_runs, summary
 
     comparison = read_comparison(folders, references=references or {}, labels=labels or {})
     equal = notes_on_equal_runs(comparison)
@@ -334,7 +334,7 @@ def _report(
 def _films(given: Mapping[str, Any], comparison: Comparison) -> list[Any]:
     if not given["film"]:
         return []
-    from tengen.evaluation.median_films import film_median_runs
+    from tengen.evaluation.report.median_films import film_median_runs
 
     return list(film_median_runs(comparison, _say))
 

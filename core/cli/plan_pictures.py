@@ -33,7 +33,7 @@ _ARROWS = {
 
 def picture(config: EnvConfig, plan: Plan) -> str:
     """Return values and policy as text; an empty one where there are too many states to be looked at."""
-    from tengen.evaluation.places import layout_at
+    from tengen.evaluation.inspection.places import layout_at
 
     layout = layout_at(config)
     if layout is not None and layout.height <= _MOST_ROWS and layout.width <= _MOST_COLUMNS:

@@ -14,8 +14,8 @@ from tengen.cli.options import Command, Option, Parsed, parse
 from tengen.errors import UserError
 
 if TYPE_CHECKING:
-    from tengen.evaluation.runner import Job
-    from tengen.evaluation.search_space import Field
+    from tengen.evaluation.jobs.runner import Job
+    from tengen.evaluation.sweep.search_space import Field
 
 _COMMAND = Command(
     "tengen sweep",
@@ -64,8 +64,8 @@ def run(arguments: Sequence[str]) -> int:
     ).replace("/", "-")
     _try_ends(given, fields, out)
 
-    from tengen.evaluation.runner import num_cores
-    from tengen.evaluation.runner_display import RunsDisplay
+    from tengen.evaluation.jobs.display import RunsDisplay
+    from tengen.evaluation.jobs.runner import num_cores
     from tengen.evaluation.sweep import Sweep
 
     def make_job(number: int, values: Mapping[str, str], folder: Path) -> Job:
@@ -92,7 +92,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _fields(parsed: Parsed) -> list[Field]:
-    from tengen.evaluation.search_space import parse_field
+    from tengen.evaluation.sweep.search_space import parse_field
 
     given = parsed.values
     for name in ("steps", "trials", "eval-episodes"):
@@ -135,7 +135,7 @@ def _try_ends(given: Mapping[str, Any], fields: Sequence[Field], out: Path) -> N
 
 def _job(given: Mapping[str, Any], number: int, values: Mapping[str, str], folder: Path, out: Path) -> Job:
     from tengen.cli.train_command import resolve
-    from tengen.evaluation.runner import Job
+    from tengen.evaluation.jobs.runner import Job
 
     start = [given["agent"], "--env", given["env"], "--steps", str(given["steps"])]
     start += ["--seed", str(given["seed"] + number), "--threads", "1", "--run-dir", str(folder)]

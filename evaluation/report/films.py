@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tengen.evaluation.comparison import Comparison
+from tengen.evaluation.comparison.comparison import Comparison
 
 MOST_BYTES = 600_000
 """Of one film; a larger one is named and not embedded."""

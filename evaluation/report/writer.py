@@ -10,10 +10,10 @@ from typing import Any
 
 from tengen.checkpoint.files import replace
 from tengen.errors import UserError
-from tengen.evaluation.comparison import Comparison
-from tengen.evaluation.findings import results
+from tengen.evaluation.comparison.comparison import Comparison
+from tengen.evaluation.comparison.findings import results
 from tengen.evaluation.report.films import Film, median_films
-from tengen.evaluation.report.page import page
+from tengen.evaluation.report.page.document import page
 from tengen.evaluation.report.picture import curves_figure
 from tengen.evaluation.report.tables import csv_files, markdown
 from tengen.evaluation.statistics import RESAMPLES

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from tengen.evaluation.report.chart_data import chart_data
-from tengen.evaluation.report.elements import Markup, data, tag
-from tengen.evaluation.report.film_section import embedded
 from tengen.evaluation.report.films import Film
-from tengen.evaluation.report.making import making, methods
-from tengen.evaluation.report.task import task_section
-from tengen.evaluation.report.verdicts import notes, verdicts
-from tengen.evaluation.report.whole import whole_section
+from tengen.evaluation.report.page.chart_data import chart_data
+from tengen.evaluation.report.page.elements import Markup, data, tag
+from tengen.evaluation.report.page.film_section import embedded
+from tengen.evaluation.report.page.making import making, methods
+from tengen.evaluation.report.page.task import task_section
+from tengen.evaluation.report.page.verdicts import notes, verdicts
+from tengen.evaluation.report.page.whole import whole_section
 from tengen.evaluation.report.words import steps
 
 _POLICY = (
@@ -74,7 +74,7 @@ def page(found: Mapping[str, Any], films: Sequence[Film] = ()) -> str:
 
 
 def _resource(name: str) -> str:
-    return (resources.files("tengen.evaluation.report") / name).read_text(encoding="utf-8")
+    return (resources.files("tengen.evaluation.report.page") / name).read_text(encoding="utf-8")
 
 
 def _title(found: Mapping[str, Any]) -> str:

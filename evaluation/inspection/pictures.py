@@ -14,15 +14,15 @@ from matplotlib.figure import Figure
 from tengen.contracts import Policy
 from tengen.envs.config import EnvConfig
 from tengen.errors import UserError
-from tengen.evaluation.chart_figure import chart_figure
-from tengen.evaluation.domain import Domain, domain_of
-from tengen.evaluation.grid_figure import grid_figure
-from tengen.evaluation.labels import action_names, part_names
-from tengen.evaluation.learnt import ask, knows_values
-from tengen.evaluation.places import Chart, charts_of, first_observation, grids_of, masks_of
-from tengen.evaluation.shown import all_observations, all_states, number_sizes, step_of
-from tengen.evaluation.slice_figure import MOST_PARTS, line_figure, slice_figure
-from tengen.evaluation.table_figure import check_size, table_figure
+from tengen.evaluation.inspection.chart_figure import chart_figure
+from tengen.evaluation.inspection.domain import Domain, domain_of
+from tengen.evaluation.inspection.grid_figure import grid_figure
+from tengen.evaluation.inspection.labels import action_names, part_names
+from tengen.evaluation.inspection.learnt import ask, knows_values
+from tengen.evaluation.inspection.places import Chart, charts_of, first_observation, grids_of, masks_of
+from tengen.evaluation.inspection.shown import all_observations, all_states, number_sizes, step_of
+from tengen.evaluation.inspection.slice_figure import MOST_PARTS, line_figure, slice_figure
+from tengen.evaluation.inspection.table_figure import check_size, table_figure
 from tengen.types import EnvSpec
 
 

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from tengen.evaluation import statistics
-from tengen.evaluation.aggregate import CURVE_RESAMPLES, PAIR_RESAMPLES, PROFILE_POINTS, aggregate
-from tengen.evaluation.as_json import interval_values, number_value, numbers, pair_values, points
-from tengen.evaluation.comparison import Comparison, Task, agent_settings
-from tengen.evaluation.final_scores import all_pairs, final_score, median_run, paired_differences
-from tengen.evaluation.finished import Curve, FinishedRun
+from tengen.evaluation.comparison.aggregate import CURVE_RESAMPLES, PAIR_RESAMPLES, PROFILE_POINTS, aggregate
+from tengen.evaluation.comparison.as_json import interval_values, number_value, numbers, pair_values, points
+from tengen.evaluation.comparison.comparison import Comparison, Task
+from tengen.evaluation.comparison.final_scores import all_pairs, final_score, median_run, paired_differences
+from tengen.evaluation.comparison.finished import Curve, FinishedRun
+from tengen.evaluation.comparison.settings import agent_settings
 from tengen.evaluation.separation import LEVEL, corrected, separation
 from tengen.evaluation.statistics import CONFIDENCE, RESAMPLES, bootstrap
 from tengen.evaluation.thresholds import Reached, time_to_threshold

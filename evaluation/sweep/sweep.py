@@ -25,9 +25,9 @@ from tengen.checkpoint import RunLock, write_json
 from tengen.checkpoint.files import replace
 from tengen.config import default_settings
 from tengen.errors import UserError
-from tengen.evaluation.finished import SCORE
-from tengen.evaluation.runner import Display, Job, failure_of, last_step, start_job, state_of
-from tengen.evaluation.search_space import Field
+from tengen.evaluation.comparison.finished import SCORE
+from tengen.evaluation.jobs.runner import Display, Job, failure_of, last_step, start_job, state_of
+from tengen.evaluation.sweep.search_space import Field
 from tengen.run.signals import StopSignals
 from tengen.tracking.jsonl import METRICS_FILE, read_metrics
 from tengen.tracking.rows import STEP_KEY

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tengen.evaluation.report.elements import Markup, joined, tag
 from tengen.evaluation.report.films import MOST_IN_ALL, Film, data_uri, poster
+from tengen.evaluation.report.page.elements import Markup, joined, tag
 
 
 class Shown(NamedTuple):

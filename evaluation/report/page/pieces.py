@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tengen.evaluation.report.elements import Markup, table, tag
+from tengen.evaluation.report.page.elements import Markup, table, tag
 from tengen.evaluation.report.words import amount
 
 

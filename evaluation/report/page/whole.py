@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tengen.evaluation.report.elements import Markup, table, tag
-from tengen.evaluation.report.pieces import chart, folded, pair_table, ranged
+from tengen.evaluation.report.page.elements import Markup, table, tag
+from tengen.evaluation.report.page.pieces import chart, folded, pair_table, ranged
 from tengen.evaluation.report.words import amount
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from matplotlib.lines import Line2D
 
-from tengen.evaluation.learnt import Learnt
-from tengen.evaluation.places import GridPanel
+from tengen.evaluation.inspection.learnt import Learnt
+from tengen.evaluation.inspection.places import GridPanel
 from tengen.types import Bools, Floats, Ints
 
 _PALE = 0.35  # how strongly an equally good action is drawn

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from tengen.errors import UserError
-from tengen.evaluation.comparison import Comparison
-from tengen.evaluation.final_scores import final_score, median_run
-from tengen.evaluation.finished import FinishedRun
+from tengen.evaluation.comparison.comparison import Comparison
+from tengen.evaluation.comparison.final_scores import final_score, median_run
+from tengen.evaluation.comparison.finished import FinishedRun
 from tengen.evaluation.report.films import MOST_BYTES, Film
 from tengen.run import load_policy, open_run
 from tengen.video import drawing_kwargs, film

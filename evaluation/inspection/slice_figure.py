@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from tengen.evaluation.chart_figure import choice_legend, draw_choices, draw_values
 from tengen.evaluation.drawing import LEGEND, VALUES, limits, new_figure
-from tengen.evaluation.learnt import Learnt
-from tengen.evaluation.places import Axis, Chart
+from tengen.evaluation.inspection.chart_figure import choice_legend, draw_choices, draw_values
+from tengen.evaluation.inspection.learnt import Learnt
+from tengen.evaluation.inspection.places import Axis, Chart
 from tengen.types import Floats
 
 MOST_PARTS = 6

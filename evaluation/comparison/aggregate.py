@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from tengen.evaluation import statistics
-from tengen.evaluation.as_json import interval_values, numbers, pair_values, points
-from tengen.evaluation.comparison import Comparison
-from tengen.evaluation.final_scores import all_pairs, final_score, paired_differences
-from tengen.evaluation.finished import FinishedRun
+from tengen.evaluation.comparison.as_json import interval_values, numbers, pair_values, points
+from tengen.evaluation.comparison.comparison import Comparison
+from tengen.evaluation.comparison.final_scores import all_pairs, final_score, paired_differences
+from tengen.evaluation.comparison.finished import FinishedRun
 from tengen.evaluation.separation import corrected, separation
 from tengen.types import Floats
 

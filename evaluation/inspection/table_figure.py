@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from tengen.errors import UserError
 from tengen.evaluation.drawing import PROBABILITIES, VALUES, ink, limits, new_figure, numerals
-from tengen.evaluation.learnt import Learnt
+from tengen.evaluation.inspection.learnt import Learnt
 from tengen.types import Floats
 
 MOST_STATES = 5_000_000

@@ -15,8 +15,8 @@ from gymnasium.spaces import Box
 from tengen.agents.linear.agent import GreedyTiles
 from tengen.agents.tabular.states import UniformBins
 from tengen.contracts import Policy
-from tengen.evaluation.labels import part_names
-from tengen.evaluation.places import Axis, Chart
+from tengen.evaluation.inspection.labels import part_names
+from tengen.evaluation.inspection.places import Axis, Chart
 from tengen.types import Array, EnvSpec, Floats
 
 _POINTS = 60  # along each part, where any point will do

@@ -8,7 +8,6 @@ two agents, called by what differs. Whatever is left out or marked is named, in 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +15,10 @@ from typing import Any
 
 from tengen.envs.scores import score_table, score_table_name
 from tengen.errors import UserError
-from tengen.evaluation.finished import FinishedRun, read_run
+from tengen.evaluation.comparison.finished import FinishedRun, read_run
+from tengen.evaluation.comparison.notes import comparison_notes
+from tengen.evaluation.comparison.settings import agent_settings, differing_names, setting_key, short, task_settings
 
-# Settings that decide nothing about what is learnt, or that the task or the seed stand for.
-_NOT_THE_AGENTS = ("seed", "preset", "num_runs", "driver", "checkpoint_period", "log_period", "log_episodes")
-_MACHINES = ("device", "threads")
-_TASKS = ("env.id", "env.protocol", "env.action_mask", "env.kwargs")
 _FEW = 3  # settings named in an agent's label
 
 
@@ -133,19 +130,10 @@ def read_comparison(
         entries=tuple(entries),
         left_out=(*left_out, *doubles),
     )
-    return replace(comparison, notes=(*notes, *_notes(comparison)))
+    return replace(comparison, notes=(*notes, *comparison_notes(comparison)))
 
 
 # --- Tasks ---
-
-
-def _key(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=str)
-
-
-def _task_settings(run: FinishedRun) -> dict[str, Any]:
-    """Return the settings of the environment itself, whose keyword arguments may be flattened."""
-    return {name: value for name, value in run.settings.items() if name.startswith(_TASKS) and name != "env.protocol"}
 
 
 def _tasks(
@@ -156,7 +144,7 @@ def _tasks(
     """Return the task of each run, by its folder."""
     by_key: dict[str, list[FinishedRun]] = {}
     for run in runs:
-        by_key.setdefault(_key([run.env, _task_settings(run), run.protocol]), []).append(run)
+        by_key.setdefault(setting_key([run.env, task_settings(run), run.protocol]), []).append(run)
     names = _task_names([members[0] for members in by_key.values()])
     found: dict[Path, Task] = {}
     for name, members in zip(names, by_key.values(), strict=True):
@@ -167,7 +155,7 @@ def _tasks(
         task = Task(
             name=name,
             env=first.env,
-            settings=_task_settings(first),
+            settings=task_settings(first),
             protocol=first.protocol,
             threshold=threshold,
             threshold_source=source,
@@ -186,9 +174,9 @@ def _task_names(firsts: Sequence[FinishedRun]) -> list[str]:
         parts = [run.env]
         if any(other.protocol != run.protocol for other in others):
             parts.append(f"protocol {run.protocol_name or 'none'}")
-        mine = _task_settings(run)
-        differing = sorted({name for other in others for name in _differing([mine, _task_settings(other)])})
-        parts += [f"{name.removeprefix('env.')}={_short(mine.get(name))}" for name in differing]
+        mine = task_settings(run)
+        differing = sorted({name for other in others for name in differing_names([mine, task_settings(other)])})
+        parts += [f"{name.removeprefix('env.')}={short(mine.get(name))}" for name in differing]
         names.append(", ".join(parts))
     return [name if names.count(name) == 1 else f"{name} #{k + 1}" for k, name in enumerate(names)]
 
@@ -210,20 +198,11 @@ def _threshold(env: str, given: Mapping[str, float], known: Mapping[str, float])
 # --- Agents ---
 
 
-def agent_settings(run: FinishedRun) -> dict[str, Any]:
-    """Return the settings that decide what is learnt, and how it is judged, by dotted names."""
-    return {
-        name: value
-        for name, value in run.settings.items()
-        if name not in (*_NOT_THE_AGENTS, *_MACHINES) and not name.startswith(("track.", *_TASKS))
-    }
-
-
 def _labelled(runs: Sequence[FinishedRun], tasks: Mapping[Path, Task], given: Mapping[Path, str]) -> list[Entry]:
     groups: dict[tuple[str, str], dict[str, list[FinishedRun]]] = {}
     for run in runs:
         variants = groups.setdefault((tasks[run.folder].name, run.agent), {})
-        variants.setdefault(_key(agent_settings(run)), []).append(run)
+        variants.setdefault(setting_key(agent_settings(run)), []).append(run)
     label: dict[Path, str] = {}
     for (_, agent), variants in groups.items():
         names = _variant_names(agent, [agent_settings(members[0]) for members in variants.values()])
@@ -236,23 +215,12 @@ def _variant_names(agent: str, variants: Sequence[Mapping[str, Any]]) -> list[st
     """Return a name for each of an agent's variants: the agent's, and the settings in which they differ."""
     if len(variants) == 1:
         return [agent]
-    differing = _differing(variants)
+    differing = differing_names(variants)
     names = []
     for settings in variants:
-        terms = [f"{name.removeprefix('agent.')}={_short(settings.get(name))}" for name in differing[:_FEW]]
+        terms = [f"{name.removeprefix('agent.')}={short(settings.get(name))}" for name in differing[:_FEW]]
         names.append(f"{agent} ({', '.join(terms)}{', ...' if len(differing) > _FEW else ''})")
     return [name if names.count(name) == 1 else f"{name} #{k + 1}" for k, name in enumerate(names)]
-
-
-def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the names of settings that are not the same in all."""
-    names = dict.fromkeys(name for each in settings for name in each)
-    return [name for name in names if len({_key(each.get(name, "absent")) for each in settings}) > 1]
-
-
-def _short(value: Any) -> str:
-    text = f"{value:g}" if isinstance(value, float) else _key(value) if isinstance(value, list | dict) else str(value)
-    return text if len(text) <= 30 else text[:27] + "..."
 
 
 def _without_doubles(entries: Sequence[Entry]) -> tuple[list[Entry], list[LeftOut]]:
@@ -269,95 +237,3 @@ def _without_doubles(entries: Sequence[Entry]) -> tuple[list[Entry], list[LeftOu
                 )
             )
     return list(kept.values()), doubles
-
-
-# --- Notes ---
-
-
-def _notes(comparison: Comparison) -> list[str]:
-    notes = [f"{out.folder} is left out: {out.reason}." for out in comparison.left_out]
-    notes += _notes_on_protocols(comparison.tasks)
-    for task in comparison.tasks:
-        notes += _notes_on_seeds(comparison, task.name)
-        notes += _notes_on_budgets(comparison, task.name)
-        notes += _notes_on_settings(comparison, task.name)
-    notes += _notes_on_machines(comparison.entries)
-    return notes
-
-
-def _notes_on_protocols(tasks: Sequence[Task]) -> list[str]:
-    """Say which tasks are the same environment, and why they are apart."""
-    by_env: dict[str, list[Task]] = {}
-    for task in tasks:
-        by_env.setdefault(task.env, []).append(task)
-    notes = []
-    for env, same in by_env.items():
-        if len(same) < 2:
-            continue
-        protocols = [task.protocol or {} for task in same]
-        knobs = [name for name in _differing(protocols) if name not in ("name", "reference")]
-        if knobs:
-            terms = [f"{knob}: {' / '.join(_short(each.get(knob)) for each in protocols)}" for knob in knobs]
-            names = " and ".join(dict.fromkeys(str(each.get("name", "none")) for each in protocols))
-            notes.append(
-                f"{env} was played under different protocols, {names}, and their scores are not compared with one "
-                f"another ({'; '.join(terms)})."
-            )
-        else:
-            notes.append(f"{env} was played with different settings, and their scores are not compared.")
-    return notes
-
-
-def _notes_on_seeds(comparison: Comparison, task: str) -> list[str]:
-    seeds = {agent: {run.seed for run in comparison.runs(task, agent)} for agent in comparison.agents_on(task)}
-    every = set().union(*seeds.values())
-    notes = []
-    for agent, own in seeds.items():
-        if missing := sorted(every - own):
-            listed = ", ".join(map(str, missing))
-            notes.append(f"{agent} on {task} has no run with seed {listed}: it counts with {len(own)} of {len(every)}.")
-    return notes
-
-
-def _notes_on_budgets(comparison: Comparison, task: str) -> list[str]:
-    runs = [entry.run for entry in comparison.entries if entry.task == task]
-    notes = []
-    budgets = sorted({run.steps for run in runs})
-    if len(budgets) > 1:
-        listed = ", ".join(f"{steps:,}" for steps in budgets)
-        notes.append(f"Runs on {task} differ in steps ({listed}): scores are those of step {budgets[0]:,}.")
-    episodes = sorted({int(run.settings.get("eval_episodes", 0)) for run in runs})
-    if len(episodes) > 1:
-        notes.append(f"Evaluations on {task} differ in their number of episodes: {', '.join(map(str, episodes))}.")
-    short = [run for run in runs if run.evaluations.steps[-1] < run.steps]
-    if short:
-        last = min(int(run.evaluations.steps[-1]) for run in short)
-        notes.append(f"On {task} the last evaluation came before the last step in {len(short)} runs (step {last:,}).")
-    return notes
-
-
-def _notes_on_settings(comparison: Comparison, task: str) -> list[str]:
-    """Say where one name stands for different settings, as only the caller's labels can make it."""
-    return [
-        f"The runs of {agent} on {task} differ in {', '.join(names)}."
-        for agent in comparison.agents_on(task)
-        if (names := _differing([agent_settings(run) for run in comparison.runs(task, agent)]))
-    ]
-
-
-def _notes_on_machines(entries: Sequence[Entry]) -> list[str]:
-    notes = []
-    machines = [{name: entry.run.settings.get(name) for name in _MACHINES} for entry in entries]
-    for what, of_runs in (("versions", [entry.run.versions for entry in entries]), ("device or threads", machines)):
-        terms = [
-            f"{name}: {' / '.join(dict.fromkeys(str(each.get(name, 'none')) for each in of_runs))}"
-            for name in _differing(of_runs)
-        ]
-        if terms:
-            notes.append(f"Runs differ in {what} ({'; '.join(terms)}).")
-    resumed = sum(entry.run.sessions > 1 for entry in entries)
-    if resumed:
-        notes.append(
-            f"{resumed} of {len(entries)} runs were interrupted and went on; times are summed over their sessions."
-        )
-    return notes

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from tengen.evaluation.report.elements import Markup, table, tag
-from tengen.evaluation.report.pieces import folded
+from tengen.evaluation.report.page.elements import Markup, table, tag
+from tengen.evaluation.report.page.pieces import folded
 
 
 def making(found: Mapping[str, Any]) -> Markup:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tengen.evaluation.finished import FinishedRun
+from tengen.evaluation.comparison.finished import FinishedRun
 from tengen.types import Floats
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tengen.evaluation.report.elements import Markup, tag
+from tengen.evaluation.report.page.elements import Markup, tag
 
 _SHOWN = 8  # further ones that separate nothing are folded away
 

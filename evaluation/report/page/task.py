@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tengen.evaluation.report.elements import Markup, joined, table, tag
-from tengen.evaluation.report.film_section import Shown, film_section
-from tengen.evaluation.report.pieces import chart, folded, pair_table, ranged
+from tengen.evaluation.report.page.elements import Markup, joined, table, tag
+from tengen.evaluation.report.page.film_section import Shown, film_section
+from tengen.evaluation.report.page.pieces import chart, folded, pair_table, ranged
 from tengen.evaluation.report.words import amount, duration, interval, reached, setting_text, steps
 
 _ROWS = 9  # of a curve, in its table

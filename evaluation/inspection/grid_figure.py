@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from tengen.evaluation.drawing import LEGEND, PROBABILITIES, VALUES, ink, limits, new_figure, numerals
-from tengen.evaluation.grid_marks import acted_in, draw_marks, marks, marks_legend
-from tengen.evaluation.learnt import Learnt
-from tengen.evaluation.places import GridPanel, Grids
+from tengen.evaluation.inspection.grid_marks import acted_in, draw_marks, marks, marks_legend
+from tengen.evaluation.inspection.learnt import Learnt
+from tengen.evaluation.inspection.places import GridPanel, Grids
 from tengen.types import Floats
 
 _WALL, _TRAP, _GOAL, _START = (0.27, 0.27, 0.31), (0.78, 0.36, 0.33), (1.0, 1.0, 1.0), (1.0, 0.55, 0.05)

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from tengen.evaluation.drawing import LEGEND, VALUES, action_colours, limits, new_figure
-from tengen.evaluation.learnt import Learnt
-from tengen.evaluation.places import Axis, Chart
+from tengen.evaluation.inspection.learnt import Learnt
+from tengen.evaluation.inspection.places import Axis, Chart
 from tengen.types import Array, Floats
 
 _UNDECIDED = (0.85, 0.85, 0.85)

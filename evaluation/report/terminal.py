@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tengen.evaluation.comparison import Comparison
+from tengen.evaluation.comparison.comparison import Comparison
 from tengen.evaluation.report.words import amount, duration, interval
 
 
