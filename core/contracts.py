@@ -311,6 +311,18 @@ class PlayoutSimulator(Simulator, Protocol):
 
 
 @runtime_checkable
+class TerritorySimulator(Simulator, Protocol):
+    """A simulator of a game for points of a board: whose each point is at the end says more than who won."""
+
+    def territory(self, states: Any) -> NDArray[np.int8]:
+        """Return whose each point is, as the board stands: 1 the side to move's, -1 the other's, 0 nobody's [B, N, N].
+
+        At the end of a game, the side to move is the one that would be.
+        """
+        ...
+
+
+@runtime_checkable
 class SymmetricSimulator(Simulator, Protocol):
     """A simulator whose states look the same, up to names, from K sides; 0 is the identity."""
 

@@ -53,9 +53,13 @@ class PolicyCNN(nn.Module):
         norm: bool = False,
     ) -> None:
         super().__init__()
+        self.parameters_given = {
+            **{"planes": planes, "width": width, "layers": layers},
+            **{"value": value, "ownership": ownership, "norm": norm},
+        }
         kernels = [5] + [3] * (layers - 2)
         self.trunk = nn.Sequential(
-            *(_Convolution(planes if i == 0 else width, width, kernel, norm) for i, kernel in enumerate(kernels))
+            *(Convolution(planes if i == 0 else width, width, kernel, norm) for i, kernel in enumerate(kernels))
         )
         self.heads = _Heads(width, 3, value, ownership)
 
@@ -87,7 +91,11 @@ class ResidualTower(nn.Module):
         norm: bool = True,
     ) -> None:
         super().__init__()
-        self.stem = _Convolution(planes, width, 5, norm)
+        self.parameters_given = {
+            **{"planes": planes, "width": width, "blocks": blocks},
+            **{"value": value, "ownership": ownership, "norm": norm},
+        }
+        self.stem = Convolution(planes, width, 5, norm)
         self.blocks = nn.Sequential(*(_Block(width, norm) for _ in range(blocks)))
         self.heads = _Heads(width, 1, value, ownership)
 
@@ -97,7 +105,7 @@ class ResidualTower(nn.Module):
         return outputs
 
 
-class _Convolution(nn.Module):
+class Convolution(nn.Module):
     """A convolution that keeps the board's size, with its normalisation and ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, norm: bool, relu: bool = True) -> None:
@@ -110,6 +118,7 @@ class _Convolution(nn.Module):
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return [B, F, N, N] of [B, F', N, N]."""
         y: Tensor = self.conv(x)
         if self.norm is not None:
             y = self.norm(y)
@@ -134,8 +143,8 @@ class _Block(nn.Module):
 
     def __init__(self, width: int, norm: bool) -> None:
         super().__init__()
-        self.first = _Convolution(width, width, 3, norm)
-        self.second = _Convolution(width, width, 3, norm, relu=False)
+        self.first = Convolution(width, width, 3, norm)
+        self.second = Convolution(width, width, 3, norm, relu=False)
         nn.init.zeros_(self.second.conv.weight if self.second.norm is None else self.second.norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -177,5 +186,5 @@ class _Heads(nn.Module):
 def fold(network: nn.Module) -> None:
     """Make all normalisations part of the convolutions before them, in place: the outputs in evaluation stay."""
     for layer in network.modules():
-        if isinstance(layer, _Convolution):
+        if isinstance(layer, Convolution):
             layer.fold()

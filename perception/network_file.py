@@ -10,6 +10,7 @@ import copy
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,6 +91,11 @@ def make_network(architecture: Mapping[str, Any]) -> nn.Module:
         raise UserError(f"{name} can't be made with {dict(parameters)}: {error}") from error
 
 
+def architecture_of(network: PolicyCNN | ResidualTower) -> dict[str, Any]:
+    """Return the architecture of a network, as `make_network` takes it."""
+    return {"class": type(network).__name__, "parameters": dict(network.parameters_given)}
+
+
 def save_network(path: Path, network: nn.Module, card: Card) -> None:
     """Write a network to a file, at one instant, its normalisations folded into the convolutions.
 
@@ -163,6 +169,22 @@ def _card(path: Path, metadata: Mapping[str, str]) -> Card:
     if type(card.size) is not int or not isinstance(card.planes, str) or type(num_planes) is not int:
         raise UserError(f"{path} is no network file of Tengen's: its card is damaged")
     return card
+
+
+def named_network(name: str) -> Path:
+    """Return the file of a network: a file that is there, or one that is shipped under this name.
+
+    Raises:
+        UserError: There is neither.
+    """
+    folder = Path(str(resources.files("tengen.presets"))) / "networks"
+    shipped = {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+    path = shipped.get(name, Path(name).expanduser())
+    if not path.is_file():
+        raise UserError(
+            f"there is no network file {name}.{did_you_mean(name, list(shipped))} Shipped: {', '.join(shipped)}."
+        )
+    return path
 
 
 def require_fit(card: Card, where: str, planes: str, size: int | None = None) -> None:

@@ -5,14 +5,21 @@ B batch, A actions, F features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tengen.perception.board_networks import BoardOutputs, ResidualTower
+from tengen.contracts import Simulator
+from tengen.errors import UserError
+from tengen.perception.board_networks import BoardOutputs, PolicyCNN, ResidualTower
+from tengen.perception.network_file import load_network, make_network, named_network, require_fit
 from tengen.perception.networks import Flatten, OneHot
+from tengen.perception.renewal import renew
+from tengen.types import Array, EnvSpec
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -52,6 +59,7 @@ def policy_value_network(
     width: int,
     hidden: Sequence[int],
     generator: torch.Generator,
+    territory: bool = False,
 ) -> nn.Module:
     """Return a network observations [B, ...] -> `BoardOutputs` with policy [B, A] and value [B].
 
@@ -65,18 +73,84 @@ def policy_value_network(
         width: Features of each convolution.
         hidden: Widths of the fully connected layers.
         generator: Draws the initial weights.
+        territory: Have a head for whose each point of a board will be.
     """
     shape = tuple(space.shape or ())
-    with torch.random.fork_rng(devices=[]):  # layers draw from torch's own generator when they are made
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    with _drawing_from(generator):
         if is_board(space, num_actions):
-            tower = ResidualTower(shape[0], blocks=blocks, width=width, value=True)
-            return nn.Sequential(AsFloat(), tower).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # torch's overloads leave it out
+            return _seeing(ResidualTower(shape[0], blocks=blocks, width=width, value=True, ownership=territory))
         layers, features = _torso(space, width)
         for out_features in hidden:
             layers += [nn.Linear(features, out_features), nn.ReLU()]
             features = out_features
         return nn.Sequential(*layers, Heads(features, num_actions))
+
+
+def continued_network(name: str, spec: EnvSpec, *, territory: bool, generator: torch.Generator) -> nn.Module:
+    """Return the network of a file as one to train on: with a value, its features renewed, heads that it lacks new.
+
+    Args:
+        name: A file, or the name of a shipped network.
+        spec: Of a board; its simulator's `planes` must be those that the network sees.
+        territory: Have a head for whose each point will be.
+        generator: Draws new weights.
+
+    Raises:
+        UserError: The network can't be read, or sees something else.
+    """
+    path, simulator = named_network(name), spec.simulator
+    loaded = load_network(path)
+    planes = getattr(simulator, "planes", None)
+    if simulator is None or planes is None or not is_board(spec.observation_space, spec.num_actions):
+        raise UserError(f"agent.network is for boards whose planes have a name (Go), {spec.id} is none: leave it out")
+    require_fit(loaded.card, str(path), planes)
+    given = loaded.card.architecture
+    wanted = {**given["parameters"], "value": True, "ownership": territory}
+    with _drawing_from(generator):
+        network = make_network({**given, "parameters": wanted})
+        network.load_state_dict({**network.state_dict(), **_common(loaded.network, network)})
+        if isinstance(network, PolicyCNN):
+            renew(network, torch.from_numpy(_sample_positions(simulator, generator)).float())
+    return _seeing(network)
+
+
+def board_network(network: nn.Module) -> PolicyCNN | ResidualTower | None:
+    """Return the part of a network that network files hold; None where it is not over boards."""
+    parts = list(network.children())
+    return parts[-1] if isinstance(parts[-1], PolicyCNN | ResidualTower) else None
+
+
+def _common(source: nn.Module, target: nn.Module) -> dict[str, Tensor]:
+    wanted = target.state_dict().keys()
+    return {name: tensor for name, tensor in source.state_dict().items() if name in wanted}
+
+
+def _sample_positions(simulator: Simulator, generator: torch.Generator, num: int = 256, moves: int = 60) -> Array:
+    """Return what is seen in games of random moves, at a random move of each, [num, C, N, N]."""
+    rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+    states = simulator.init(rng, num)
+    when = rng.integers(moves, size=num)
+    seen = simulator.observe(states).copy()
+    for move in range(moves):
+        legal = simulator.legal(states)
+        legal[:, -1] &= ~legal[:, :-1].any(axis=1)  # passes would end games
+        actions = np.where(legal, rng.random(legal.shape), -1.0).argmax(axis=1)
+        states = simulator.step(states, actions, rng)[0]
+        rows = when == move
+        seen[rows] = simulator.observe(states)[rows]
+    return seen
+
+
+def _seeing(tower: nn.Module) -> nn.Module:
+    return nn.Sequential(AsFloat(), tower).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # torch's overloads leave it out
+
+
+@contextlib.contextmanager
+def _drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Have layers that are made draw from a generator: they would from torch's own."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        yield
 
 
 def is_board(space: gym.Space[Any], num_actions: int) -> bool:

@@ -11,8 +11,6 @@ from tengen.contracts import RowLog
 from tengen.errors import UserError
 from tengen.types import Array, State
 
-_FIELDS = ("observation", "policy", "value")
-
 
 class Positions(NamedTuple):
     """N positions, each seen by the side to move."""
@@ -20,6 +18,7 @@ class Positions(NamedTuple):
     observation: Array  # [N, ...]
     policy: Array  # float32 [N, A], what search would play, with probabilities
     value: Array  # float32 [N], what came of the game
+    territory: Array  # int8 [N, ...], whose each point was in the end: 1 one's own, -1 not, 0 nobody's; [N, 0]: unknown
 
 
 class PositionReplay:
@@ -31,6 +30,7 @@ class PositionReplay:
         num_actions: A.
         capacity: The greatest number of positions held.
         rng: Draws samples.
+        territory_shape: Of one game's territory, where games are for points of a board.
 
     Raises:
         UserError: The capacity is below 1.
@@ -44,6 +44,7 @@ class PositionReplay:
         num_actions: int,
         capacity: int,
         rng: np.random.Generator,
+        territory_shape: tuple[int, ...] = (0,),
     ) -> None:
         if capacity < 1:
             raise UserError(f"a replay must hold at least 1 position, got a capacity of {capacity}")
@@ -55,6 +56,7 @@ class PositionReplay:
             np.zeros((capacity, *observation_shape), observation_dtype),
             np.zeros((capacity, num_actions), np.float32),
             np.zeros(capacity, np.float32),
+            np.zeros((capacity, *territory_shape), np.int8),
         )
         self._oldest = 0  # the number of the oldest position held
         self._timeline = object()  # another one as soon as rows change by more than appending
@@ -123,4 +125,4 @@ class _Log:
         """Return the rows start..stop-1."""
         assert self.start <= start <= stop <= self.stop, f"rows {start}..{stop} are not in {self.start}..{self.stop}"
         slots = np.arange(start, stop) % self._capacity
-        return {name: getattr(self._rows, name)[slots] for name in _FIELDS}
+        return {name: ring[slots] for name, ring in self._rows._asdict().items()}

@@ -22,7 +22,7 @@ from tengen.loop import interact
 from tengen.replay.positions import Positions
 from tengen.run import train
 from tengen.testing import check_agent
-from tengen.types import EnvSpec, Floats, TimeStep
+from tengen.types import Array, EnvSpec, Floats, TimeStep
 
 TICTACTOE = "tengen/TicTacToe-v0"
 RULES = TicTacToe()
@@ -52,6 +52,10 @@ def play(games: Games, rewards: list[float], discounts: list[float]) -> None:
     for t, (reward, discount) in enumerate(zip(rewards, discounts, strict=True)):
         last = t == len(rewards) - 1
         games.add(step_of(t, first=t == 0), np.full((1, 9), t), step_of(t + 1, reward, discount, last=last))
+
+
+def positions_of(observation: Array, policy: Array, value: Array) -> Positions:
+    return Positions(observation, policy, value, np.zeros((len(value), 0), np.int8))
 
 
 # --- Games ---
@@ -106,7 +110,7 @@ def test_the_losses_are_cross_entropy_and_squared_error() -> None:
     observation, value = rng.normal(size=(5, 9)).astype(np.float32), rng.uniform(-1, 1, 5).astype(np.float32)
     logits, values = learner.evaluate(observation)
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    policy_loss, value_loss = learner.losses_of(Positions(observation, policy, value))
+    policy_loss, value_loss, _ = learner.losses_of(positions_of(observation, policy, value))
     assert policy_loss.item() == pytest.approx(-(policy * log_p).sum(1).mean(), rel=1e-5)
     assert value_loss.item() == pytest.approx(((values - value) ** 2).mean(), rel=1e-5)
 
@@ -116,7 +120,7 @@ def test_what_it_is_shown_often_it_learns() -> None:
     observation = np.eye(9, dtype=np.float32)
     policy, value = np.roll(observation, 1, 1), np.linspace(-0.9, 0.9, 9, dtype=np.float32)
     for _ in range(300):
-        learner.fit(Positions(observation, policy, value), 0)
+        learner.fit(positions_of(observation, policy, value), 0)
     logits, values = learner.evaluate(observation)
     assert (logits.argmax(1) == policy.argmax(1)).all()
     np.testing.assert_allclose(values, value, atol=0.1)
@@ -125,7 +129,7 @@ def test_what_it_is_shown_often_it_learns() -> None:
 def test_positions_are_shown_from_every_side_with_their_moves_turned_alike() -> None:
     agent = agent_of(batch_size=400)
     observation = np.arange(9, dtype=np.float32)[None] / 10  # each square has its own mark
-    agent.replay.add(Positions(observation, observation.copy(), np.zeros(1, np.float32)))
+    agent.replay.add(positions_of(observation, observation.copy(), np.zeros(1, np.float32)))
     batch = agent._batch()
     np.testing.assert_array_equal(batch.observation, batch.policy)  # the probability of a square goes where its mark is
     assert len(np.unique(batch.observation, axis=0)) == 8
@@ -134,7 +138,7 @@ def test_positions_are_shown_from_every_side_with_their_moves_turned_alike() -> 
 def test_without_symmetries_positions_are_shown_as_they_were() -> None:
     agent = agent_of(symmetries=False)
     observation = np.arange(9, dtype=np.float32)[None]
-    agent.replay.add(Positions(observation, observation.copy(), np.zeros(1, np.float32)))
+    agent.replay.add(positions_of(observation, observation.copy(), np.zeros(1, np.float32)))
     assert (agent._batch().observation == observation).all()
 
 

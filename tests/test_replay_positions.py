@@ -21,6 +21,7 @@ def positions(start: int, stop: int) -> Positions:
         np.stack([number, number], 1).astype(np.int8),
         np.stack([number, number, number], 1).astype(np.float32),
         number.astype(np.float32),
+        np.zeros((len(number), 0), np.int8),
     )
 
 

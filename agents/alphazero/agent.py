@@ -9,7 +9,7 @@ import numpy as np
 
 from tengen.agents.alphazero.games import Games
 from tengen.agents.alphazero.learner import Learner
-from tengen.contracts import Policy, SymmetricSimulator
+from tengen.contracts import Policy, SymmetricSimulator, TerritorySimulator
 from tengen.replay.positions import PositionReplay, Positions
 from tengen.types import Array, Decision, Floats, Ints, Metrics, State, TimeStep
 
@@ -36,6 +36,7 @@ class AlphaZero:
         games: Those in progress.
         replay: Positions of finished games.
         symmetries: Of the game, by which positions are shown at random; None for none.
+        points: Says whose each point is at the end of a game; None where that is not learnt.
         batch_size: Positions in an update.
         learn_start: Positions in the replay before the first update.
         learn_period: Steps between learning.
@@ -51,6 +52,7 @@ class AlphaZero:
         games: Games,
         replay: PositionReplay,
         symmetries: SymmetricSimulator | None,
+        points: TerritorySimulator | None,
         *,
         batch_size: int,
         learn_start: int,
@@ -64,6 +66,7 @@ class AlphaZero:
         self.games = games
         self.replay = replay
         self.symmetries = symmetries
+        self.points = points
         self.batch_size = batch_size
         self.learn_start = learn_start
         self.learn_period = learn_period
@@ -96,8 +99,10 @@ class AlphaZero:
         final_value = np.zeros(len(next_step.last))
         if len(cut_off) > 0:
             final_value[cut_off] = self.learner.evaluate(next_step.observation[cut_off])[1]
+        territory = None if self.points is None or not len(finished) else self.points.territory(next_step.state)
         for row in finished.tolist():
-            self.replay.add(self.games.finish(row, float(final_value[row])))
+            owned = None if territory is None else territory[row]
+            self.replay.add(self.games.finish(row, float(final_value[row]), owned))
         self.num_games += len(finished)
         return {"charts/games": float(self.num_games)} if len(finished) else {}
 
@@ -113,6 +118,8 @@ class AlphaZero:
             turned = np.empty_like(batch.policy[rows])
             turned[:, self.symmetries.symmetry_actions[k]] = batch.policy[rows]
             batch.policy[rows] = turned
+            if self.points is not None:
+                batch.territory[rows] = self.symmetries.transform(batch.territory[rows], k)
         return batch
 
     def policy(self) -> Policy:

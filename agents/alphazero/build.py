@@ -11,8 +11,9 @@ from tengen.agents.alphazero.config import AlphaZeroConfig
 from tengen.agents.alphazero.games import Games
 from tengen.agents.alphazero.learner import Learner
 from tengen.agents.alphazero.plan import SearchPlan
-from tengen.contracts import SymmetricSimulator
-from tengen.perception.policy_value import policy_value_network
+from tengen.contracts import SymmetricSimulator, TerritorySimulator
+from tengen.errors import UserError
+from tengen.perception.policy_value import continued_network, is_board, policy_value_network
 from tengen.perception.precision import computes_in_bfloat16
 from tengen.planners.mcts.evaluators import network as judged_by
 from tengen.planners.mcts.search import Search
@@ -39,12 +40,14 @@ def build(config: AlphaZeroConfig, spec: EnvSpec, rng: np.random.Generator, devi
         optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True),
         LinearSchedule(config.learning_rate, end, config.learning_rate_decay_steps),
         value_weight=config.value_weight,
+        territory_weight=config.territory_weight,
         device=torch.device(device),
         autocast=computes_in_bfloat16(config.precision, torch.device(device)),
     )
     space = spec.observation_space
     assert space.shape is not None
     simulator, games = spec.simulator, Games(spec)
+    points = _points(config, spec)
     policy_simulations = config.simulations if config.policy_simulations is None else config.policy_simulations
     return AlphaZero(
         learner,
@@ -57,9 +60,15 @@ def build(config: AlphaZeroConfig, spec: EnvSpec, rng: np.random.Generator, devi
         SearchPlan(_search(config, spec, learner, policy_simulations, explores=False), policy_simulations),
         games,
         PositionReplay(
-            space.shape, space.dtype, num_actions=spec.num_actions, capacity=config.replay_capacity, rng=replay_rng
+            space.shape,
+            space.dtype,
+            num_actions=spec.num_actions,
+            capacity=config.replay_capacity,
+            rng=replay_rng,
+            territory_shape=(0,) if points is None else space.shape[1:],
         ),
         simulator if config.symmetries and isinstance(simulator, SymmetricSimulator) else None,
+        points,
         batch_size=config.batch_size,
         learn_start=config.learn_start,
         learn_period=config.learn_period,
@@ -70,14 +79,28 @@ def build(config: AlphaZeroConfig, spec: EnvSpec, rng: np.random.Generator, devi
 
 def _network(config: AlphaZeroConfig, spec: EnvSpec, rng: np.random.Generator) -> nn.Module:
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    territory = config.territory_weight > 0
+    if config.network is not None:
+        return continued_network(config.network, spec, territory=territory, generator=generator)
     return policy_value_network(
         spec.observation_space,
         spec.num_actions,
         blocks=config.blocks,
         width=config.width,
         hidden=config.hidden,
+        territory=territory,
         generator=generator,
     )
+
+
+def _points(config: AlphaZeroConfig, spec: EnvSpec) -> TerritorySimulator | None:
+    if config.territory_weight == 0:
+        return None
+    if not isinstance(spec.simulator, TerritorySimulator) or not is_board(spec.observation_space, spec.num_actions):
+        raise UserError(
+            f"agent.territory_weight is for games about points of a board, {spec.id} is none: leave it at 0"
+        )
+    return spec.simulator
 
 
 def _search(config: AlphaZeroConfig, spec: EnvSpec, learner: Learner, simulations: int, *, explores: bool) -> Search:

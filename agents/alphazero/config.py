@@ -37,6 +37,9 @@ class AlphaZeroConfig:
     """PUCT: the noise's concentration, shared out among the legal moves."""
     sampled_moves: int = 8
     """Moves at a game's start that are drawn in proportion to visits; later ones are what search likes best."""
+    network: str | None = None
+    """A network of a board to start from, instead of a new one of `blocks` and `width`: the name of a shipped one, or a
+    file of `tengen perceive export`, which must stay where it is. It may be of another board size."""
     blocks: int = 4
     """Residual blocks of a board's network."""
     width: int = 64
@@ -65,6 +68,8 @@ class AlphaZeroConfig:
     """Of all weights, in each update, times the step size."""
     value_weight: float = 1.0
     """Weight of the value's loss beside the policy's."""
+    territory_weight: float = 0.0
+    """Weight of the loss of whose each point will be, beside the policy's; above 0 for games about points (Go) only."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Arithmetic of the network; auto takes bfloat16 where the run starts on a processor with it."""
 
@@ -77,6 +82,7 @@ class AlphaZeroConfig:
                 raise UserError(f"agent.{name} must be at least 1, got {getattr(self, name)}")
         for name in (
             *("blocks", "sampled_moves", "exploration", "weight_decay", "value_weight", "learning_rate_decay_steps"),
+            "territory_weight",
         ):
             if not getattr(self, name) >= 0:
                 raise UserError(f"agent.{name} must not be negative, got {getattr(self, name)}")

@@ -60,12 +60,13 @@ class Games:
                 )
             )
 
-    def finish(self, row: int, final_value: float) -> Positions:
+    def finish(self, row: int, final_value: float, territory: Array | None = None) -> Positions:
         """Return the positions of a finished game, each with its outcome for who was to move, and forget the game.
 
         Args:
             row: Which.
             final_value: Of the final observation, for who would be to move; read only where the game was cut off.
+            territory: Whose each point was in the end, as who would be to move saw it: int8 [...].
         """
         moves = self._moves[row]
         self._moves[row] = []
@@ -79,6 +80,7 @@ class Games:
             np.stack([move.observation for move in moves]),
             np.stack([move.policy for move in moves]),
             outcome.astype(np.float32),
+            _seen_by_each(territory, discount[:, 0]),
         )
 
     def state_dict(self) -> State:
@@ -102,3 +104,18 @@ class Games:
         ]
         ends = np.cumsum(state["lengths"]).tolist()
         self._moves = [moves[end - length : end] for end, length in zip(ends, state["lengths"].tolist(), strict=True)]
+
+
+def _seen_by_each(territory: Array | None, discount: Floats) -> Array:
+    """Return a final territory as the side to move saw it before each move, int8 [T, ...]; [T, 0] where there is none.
+
+    Args:
+        territory: As seen by who would be to move at the end.
+        discount: After each move [T], -1 where the other side was to move; 0, at the end of a game of two, counts so.
+    """
+    if territory is None:
+        return np.zeros((len(discount), 0), np.int8)
+    turns = np.where(discount > 0, 1, -1)  # the sign between a move and the next one
+    signs = np.cumprod(turns[::-1])[::-1]
+    seen: Array = (signs.reshape(-1, *([1] * territory.ndim)) * territory).astype(np.int8)
+    return seen

@@ -1,11 +1,15 @@
 """The learning half of AlphaZero: a network with a policy and a value, fitted to what search and games gave.
 
+Where games are for points of a board, it may learn whose each point will be, too: a game has one outcome, but as many
+owners as points, from which the features that judge a position are learnt sooner (Wu 2019, section 4.1).
+
 N positions, A actions.
 """
 
 from __future__ import annotations
 
 import contextlib
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn, optim
@@ -18,6 +22,14 @@ from tengen.schedules import LinearSchedule
 from tengen.types import Array, Metrics, State
 
 
+class Losses(NamedTuple):
+    """What N positions cost."""
+
+    policy: Tensor  # cross-entropy
+    value: Tensor  # mean squared error
+    territory: Tensor | None  # mean squared error over points; None where it is not learnt
+
+
 class Learner:
     """Fits a network's policy to search's by cross-entropy, and its value to the outcome by squared error.
 
@@ -28,6 +40,7 @@ class Learner:
         optimizer: Of its parameters.
         learning_rate: By environment steps.
         value_weight: Of the value's loss.
+        territory_weight: Of the territory's loss; 0 where the network does not say whose points will be.
         device: Where the network is.
         autocast: Compute in bfloat16.
     """
@@ -39,6 +52,7 @@ class Learner:
         learning_rate: LinearSchedule,
         *,
         value_weight: float,
+        territory_weight: float,
         device: torch.device,
         autocast: bool,
     ) -> None:
@@ -46,6 +60,7 @@ class Learner:
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.value_weight = value_weight
+        self.territory_weight = territory_weight
         self.device = device
         self.autocast = autocast
         self.num_updates = 0
@@ -62,22 +77,30 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(num_steps)
         self.network.train()  # batch normalisation by the batch's own moments
-        policy_loss, value_loss = self.losses_of(batch)
+        losses = self.losses_of(batch)
         self.network.eval()
+        total = losses.policy + self.value_weight * losses.value
+        if losses.territory is not None:
+            total = total + self.territory_weight * losses.territory
         self.optimizer.zero_grad(set_to_none=True)
-        (policy_loss + self.value_weight * value_loss).backward()  # type: ignore[no-untyped-call]  # no annotation
+        total.backward()  # type: ignore[no-untyped-call]  # no annotation
         self.optimizer.step()
         self.num_updates += 1
-        return {"losses/policy": policy_loss.detach(), "losses/value": value_loss.detach()}
+        return {f"losses/{name}": loss.detach() for name, loss in losses._asdict().items() if loss is not None}
 
-    def losses_of(self, batch: Positions) -> tuple[Tensor, Tensor]:
-        """Return the policy's cross-entropy and the value's mean squared error."""
+    def losses_of(self, batch: Positions) -> Losses:
+        """Return what the network's answers cost."""
         outputs = self._outputs(batch.observation)
         assert outputs.value is not None
         policy = torch.from_numpy(batch.policy).to(self.device)
         value = torch.from_numpy(batch.value).to(self.device)
         cross_entropy = -(policy * functional.log_softmax(outputs.policy, 1)).sum(1).mean()
-        return cross_entropy, functional.mse_loss(outputs.value, value)
+        territory = None
+        if self.territory_weight > 0:
+            assert outputs.ownership is not None, "a network that learns territory has a head for it"
+            owned = torch.from_numpy(batch.territory).to(self.device, torch.float32)
+            territory = functional.mse_loss(outputs.ownership, owned)
+        return Losses(cross_entropy, functional.mse_loss(outputs.value, value), territory)
 
     def state_dict(self) -> State:
         """Return the network, the optimizer's moments, the number of updates and the precision."""

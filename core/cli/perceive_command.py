@@ -262,9 +262,11 @@ def _evaluate(arguments: Sequence[str]) -> int:
 
 
 def _network(path: Path, step: int | None) -> tuple[Any, Any, Any]:
-    """Return the network of a run or of a file, its card, and the run's task settings (None of a file)."""
+    """Return the network of a run or of a file, its card, and the settings of the run's task, where it has one."""
     from tengen.perception.network_file import Card, load_network
 
+    if path.is_dir() and _is_training(path):
+        return *_self_taught(path, step), None
     if path.is_dir():
         from tengen.run.fit import load_learner_network
 
@@ -280,9 +282,44 @@ def _network(path: Path, step: int | None) -> tuple[Any, Any, Any]:
     return loaded.network, loaded.card, None
 
 
+def _is_training(folder: Path) -> bool:
+    """Return whether a folder is a run of `tengen train`; damaged ones are for others to report."""
+    try:
+        return "agent" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _self_taught(folder: Path, step: int | None) -> tuple[Any, Any]:
+    """Return the network that an alphazero run on a board has made, and its card."""
+    from tengen.agents.alphazero import AlphaZero, AlphaZeroConfig
+    from tengen.envs.go.simulator import Go
+    from tengen.perception.network_file import Card, architecture_of
+    from tengen.perception.policy_value import board_network
+    from tengen.run import load_policy, open_run
+
+    run = open_run(folder)
+    loaded = load_policy(run, "latest" if step is None else str(step))
+    simulator = loaded.env.spec.simulator
+    agent, agent_config = loaded.agent, run.config.agent_config
+    network = board_network(agent.learner.network) if isinstance(agent, AlphaZero) else None
+    if (
+        not isinstance(agent_config, AlphaZeroConfig)
+        or not isinstance(agent, AlphaZero)
+        or network is None
+        or not isinstance(simulator, Go)
+    ):
+        raise UserError(f"{folder} has no network of a Go board: choose a run of alphazero on tengen/Go-v0")
+    rules, settings = simulator.rules, run.config.to_dict()
+    if agent_config.network is not None:
+        settings["agent_config"]["network"] = Path(agent_config.network).name  # the rest is a path of this machine
+    about = {"agent": "alphazero", "step": loaded.step, "games": agent.num_games, "settings": settings}
+    return network, Card(architecture_of(network), simulator.planes, rules.size, rules.total_komi, about)
+
+
 def _export(arguments: Sequence[str]) -> int:
     options = (
-        Option("run", Path, "A run of `tengen perceive fit`.", metavar="RUN", positional=True),
+        Option("run", Path, "A run of `tengen perceive fit`, or of alphazero on Go.", metavar="RUN", positional=True),
         Option("out", Path, "The file, .safetensors.", metavar="FILE"),
         Option("checkpoint", int | None, "The step of the checkpoint; the latest unless given.", None, "STEP"),
         Option("heads", Literal["all", "policy"], "Leave out what the network says besides the move: policy.", "all"),
@@ -310,7 +347,7 @@ def _export(arguments: Sequence[str]) -> int:
     if given["heads"] == "policy":
         network, architecture = policy_only(network, card.architecture)
         card = dataclasses.replace(card, architecture=architecture)
-    card.about["settings"]["task_config"].pop("data", None)  # a path of this machine
+    card.about["settings"].get("task_config", {}).pop("data", None)  # a path of this machine
     card.about["settings"].pop("track", None)
     card.about.update(more)
     given["out"].parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tengen.contracts import Environment, Policy
+from tengen.contracts import Agent, Environment, Policy
 from tengen.device import resolve_device
 from tengen.envs import make_env
 from tengen.errors import UserError
@@ -18,8 +18,9 @@ from tengen.run.folder import Run
 
 @dataclass(frozen=True)
 class LoadedPolicy:
-    """A policy and an environment to play it in."""
+    """An agent, what it does now, and an environment to do it in."""
 
+    agent: Agent
     policy: Policy
     env: Environment
     step: int  # environment steps of training behind it
@@ -68,7 +69,7 @@ def load_policy(
     agent = run.config.agent_config.build(spec, np.random.default_rng(0), _device(run.config.device))
     state = saved.state(resume=False)["agent"]
     agent.load_state_dict(state if run.config.num_runs == 1 else state["runs"][repetition])
-    return LoadedPolicy(agent.policy(), env, saved.step)
+    return LoadedPolicy(agent, agent.policy(), env, saved.step)
 
 
 def _device(trained_on: str) -> str:

@@ -193,6 +193,11 @@ class Go:
         kernels.own_points(states.board, owners, np.empty(self.rules.num_points, np.int16))
         return owners
 
+    def territory(self, states: GoStates) -> NDArray[np.int8]:
+        """Return `ownership` as the side to move sees it: 1 its own points, -1 the opponent's, 0 nobody's [B, N, N]."""
+        owned: NDArray[np.int8] = self.ownership(states) * states.to_move[:, None, None]
+        return owned
+
     def liberties(self, board: NDArray[np.int8]) -> NDArray[np.int16]:
         """Return how many liberties each stone's chain has, [B, N, N]; 0 where there is no stone."""
         liberties = np.empty(board.shape, np.int16)

@@ -1,0 +1,59 @@
+"""Makes a plain network of convolutions that was trained once fit to be trained again.
+
+Nothing ties the sizes of features together in a network without normalisation: after a long training some are huge, and
+some are off on every position ("dormant") and will stay so, since nothing flows back through them. B boards, C planes,
+F features, N the board's side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from tengen.perception.board_networks import Convolution, PolicyCNN
+
+
+@torch.no_grad()
+def renew(network: PolicyCNN, planes: Tensor) -> None:
+    """Give all features the same size, and dormant ones new weights, in place. The policy stays the same function.
+
+    ReLU is positively homogeneous, so that a feature can be divided by its root mean square if all that read it
+    multiply by it (Nagel et al. 2019, section 4.1). A dormant feature is drawn anew, and what read it is set to zero
+    (Sokar et al. 2023, "The dormant neuron phenomenon in deep reinforcement learning"). Heads that share the last
+    features read them differently, and only the policy's are changed to fit: others had better be new.
+
+    Args:
+        network: Without normalisation.
+        planes: Positions to look at, float32 [B, C, N, N].
+    """
+    layers = [layer for layer in network.trunk if isinstance(layer, Convolution)]
+    readers_of = [*([following.conv.weight] for _, following in pairwise(layers)), _policy_readers(network)]
+    x = planes
+    for layer, readers in zip(layers, readers_of, strict=True):
+        conv = layer.conv
+        assert conv.bias is not None, "fold the normalisations first"
+        dormant = _size(layer(x)) == 0
+        conv.weight[dormant] = torch.randn_like(conv.weight[dormant])
+        conv.bias[dormant] = 0.0
+        for weight in readers:
+            weight[:, dormant] = 0.0
+        size = _size(layer(x)).clamp(min=1e-6)  # [F]
+        conv.weight.div_(size[:, None, None, None])
+        conv.bias.div_(size)
+        for weight in readers:
+            weight.mul_(size.reshape(1, -1, *([1] * (weight.ndim - 2))))
+        x = layer(x)
+
+
+def _size(features: Tensor) -> Tensor:
+    """Return the root mean square of each feature, [F]."""
+    return features.square().mean((0, 2, 3)).sqrt()
+
+
+def _policy_readers(network: PolicyCNN) -> Sequence[Tensor]:
+    """Return views [X, F, ...] of the weights by which the policy reads the last features: at points, and to pass."""
+    heads = network.heads
+    return [heads.points.weight, *heads.passing.weight.chunk(2, dim=1)]  # of mean and maximum
