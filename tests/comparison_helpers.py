@@ -22,6 +22,7 @@ def write_run(
     env: str = "CartPole-v1",
     period: int = 1_000,
     rate: float = 500.0,
+    times: Sequence[float] = (),
     done: int | None = None,
     settings: Mapping[str, Any] | None = None,
     agent_config: Mapping[str, Any] | None = None,
@@ -39,6 +40,7 @@ def write_run(
         env: Its environment.
         period: Steps between evaluations.
         rate: Steps a second.
+        times: Of the first evaluations, as runs of this version have them.
         done: Steps done; all unless given.
         settings: Further settings in config.json.
         agent_config: The agent's.
@@ -74,7 +76,7 @@ def write_run(
         step = (k + 1) * period
         rows.append({"global_step": step - period // 2, "charts/episodic_return": score / 2})
         rows.append({"global_step": step, "charts/SPS": rate})
-        rows.append({"global_step": step, "eval/return_mean": score})
+        rows.append({"global_step": step, "eval/return_mean": score} | ({"time": times[k]} if k < len(times) else {}))
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "sessions.json").write_text(json.dumps([session]))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -59,6 +59,16 @@ def test_time_goes_by_the_rates_of_the_rows_and_on_over_sessions(tmp_path: Path)
     assert read_run(folder).sessions == 2
 
 
+def test_time_is_what_the_evaluations_themselves_say(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", scores=(1, 2, 3, 4), rate=100, times=(3.0, 7.0, 8.0, 20.5))
+    assert read_run(folder).evaluations.seconds.tolist() == [3, 7, 8, 20.5]
+
+
+def test_time_goes_by_the_rates_where_only_some_evaluations_say_it(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", scores=(1, 2, 3, 4), rate=100, times=(3.0, 7.0))
+    assert read_run(folder).evaluations.seconds.tolist() == [10, 20, 30, 40]
+
+
 def test_time_is_not_known_where_nothing_says_how_fast_it_went(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run")
     rows = [row for row in (folder / "metrics.jsonl").read_text().splitlines() if "SPS" not in row]

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from tengen.loop import interact
 from tengen.replay.storage import RingLog
 from tengen.run import load_policy, open_run, resume, train
 from tengen.run.folder import versions
+from tengen.tracking import read_metrics
 from tengen.types import Array, State
 
 SMALL = [
@@ -274,6 +276,45 @@ def test_an_evaluation_cut_short_by_a_signal_is_made_up_for(tmp_path: Path, monk
     assert resume(tmp_path / "cut").finished
     assert digest(tmp_path / "cut") == digest(tmp_path / "through")
     assert rows(tmp_path / "cut") == rows(tmp_path / "through")
+
+
+def test_an_evaluations_row_has_the_seconds_of_training_before_it_over_all_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(10**9))
+    monkeypatch.setattr("tengen.run.trainer.time.perf_counter", lambda: 10.0 * next(clock))  # ten seconds a look
+    config = cartpole(400, eval_period=100, eval_episodes=1, checkpoint_period=0)
+
+    def times() -> list[float]:
+        return [row["time"] for row in read_metrics(tmp_path / "metrics.jsonl") if "eval/return_mean" in row]
+
+    train(replace(config, steps=200), tmp_path)
+    before = times()
+    assert len(before) == 2
+    assert 0 < before[0] < before[1]
+    for _ in range(1_000):  # a pause between two sessions is no training
+        next(clock)
+    resume(tmp_path, steps=400)
+    assert times()[:2] == before
+    assert (np.diff(times()) > 0).all()
+    assert times()[3] - times()[0] < 1_000
+
+
+def test_a_checkpoint_that_does_not_say_how_long_it_took_leaves_the_seconds_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = cartpole(200, eval_period=100, eval_episodes=1)
+    real = CheckpointStore.save
+
+    def save_as_before(self: CheckpointStore, step: int, components: Mapping[str, State], meta: dict[str, Any]) -> None:
+        real(self, step, components, {name: value for name, value in meta.items() if name != "seconds"})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "save", save_as_before)
+        train(config, tmp_path)
+    resume(tmp_path, steps=400)
+    evaluations = [row for row in read_metrics(tmp_path / "metrics.jsonl") if "eval/return_mean" in row]
+    assert ["time" in row for row in evaluations] == [True, True, False, False]
 
 
 def test_the_run_folder_tells_what_was_run(tmp_path: Path) -> None:

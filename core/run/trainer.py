@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from tengen.run.repetitions import Repetitions
 from tengen.run.signals import StopSignals
 from tengen.run.turns import Turn, turns
 from tengen.tracking import Progress, make_trackers
+from tengen.tracking.rows import TIME_KEY
 from tengen.tracking.trackers import Trackers
 from tengen.types import Metrics, State
 from tengen.video import drawing_kwargs, film
@@ -135,6 +137,9 @@ class _Session:
         self.eval_env: Environment | None = None
         self.last_eval: dict[str, Any] = {}
         self.last_means: Metrics = {}  # the newest row of means over repetitions
+        # Seconds of training before this session; None where a checkpoint of an older version does not say.
+        self.seconds_before = 0.0 if resume_from is None else resume_from.meta.get("seconds")
+        self.began = time.perf_counter()
         self._closing = contextlib.ExitStack()
         self.progress = Progress(self.config.steps, self.start)
         self._closing.callback(self.progress.close)
@@ -177,6 +182,7 @@ class _Session:
     def go(self) -> RunResult:
         """Train until the end or a signal; either way it ends with a checkpoint."""
         count = saved_at = self.start
+        self.began = time.perf_counter()
         with self.signals:
             if self.eval_due:
                 self._save_evaluated(count)
@@ -237,6 +243,7 @@ class _Session:
             self.eval_env = make_env(self.config.env, training=False)
             self._closing.callback(self.eval_env.close)
         epsilon = float(getattr(self.eval_env, "evaluation_epsilon", 0.0))
+        seconds = self._seconds()
         result = evaluate(
             self.agent.policy(),
             self.eval_env,
@@ -252,13 +259,20 @@ class _Session:
         terms = report_terms(self.eval_env, self.config.env.id, summary["return_mean"], epsilon)
         self.last_eval = {**summary, **terms}
         numbers = {name: value for name, value in self.last_eval.items() if isinstance(value, float)}
-        self.trackers.write(count, {f"eval/{name}": value for name, value in numbers.items()})
+        clock = {} if seconds is None else {TIME_KEY: seconds}
+        self.trackers.write(count, {f"eval/{name}": value for name, value in numbers.items()} | clock)
         if self.config.track.video:
             self._film(count)
         if self.best is not None and self.last_eval["return_mean"] <= self.best:
             return False
         self.best, self.best_step = self.last_eval["return_mean"], count
         return True
+
+    def _seconds(self) -> float | None:
+        """Return the seconds of training so far, those of earlier sessions up to their last checkpoint included."""
+        if self.seconds_before is None:
+            return None
+        return round(self.seconds_before + time.perf_counter() - self.began, 3)
 
     def _film(self, count: int) -> None:
         """Film an episode of the policy, and show it; training goes on whatever becomes of that."""
@@ -286,7 +300,8 @@ class _Session:
         }
         self.trackers.sync()  # the rows before the checkpoint must not be lost after it
         components = {"agent": state["agent"], "env": state["env"], "loop": loop}
-        self.run.store.save(step, components, {"versions": versions(), "threads": self.config.threads})
+        about = {"versions": versions(), "threads": self.config.threads, "seconds": self._seconds()}
+        self.run.store.save(step, components, about)
         if self.best is not None and self.best_step == step:
             self.run.store.mark_best(step, self.best)
 

@@ -15,7 +15,10 @@ Row: TypeAlias = dict[str, Any]
 STEP_KEY = "global_step"
 """The x-axis of every tracker: decisions so far, summed over environments."""
 
-TIME_KEYS = frozenset({"charts/SPS", "time"})
+TIME_KEY = "time"
+"""In the rows of evaluations: seconds of training before it, evaluations included, summed over the run's sessions."""
+
+TIME_KEYS = frozenset({"charts/SPS", TIME_KEY})
 """Metrics that depend on the machine's speed and clock: two equal runs differ in these and in nothing else."""
 
 _SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}

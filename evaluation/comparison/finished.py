@@ -18,7 +18,7 @@ import numpy as np
 
 from tengen.errors import UserError
 from tengen.tracking.jsonl import METRICS_FILE, read_metrics
-from tengen.tracking.rows import STEP_KEY, Row
+from tengen.tracking.rows import STEP_KEY, TIME_KEY, Row
 from tengen.types import Floats, Ints
 
 SCORE = "eval/return_mean"
@@ -171,12 +171,23 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 class _Clock:
-    """Seconds of training up to a step, from the rates in the rows: steps a second since the session began.
+    """Seconds of training up to a step: each evaluation's own time, or in older runs what the rates in the rows say.
 
     What a killed session did after its last checkpoint is not in the rows, and so not in the time.
     """
 
     def __init__(self, rows: Sequence[Row], sessions: Sequence[Mapping[str, Any]]) -> None:
+        evaluations = [row for row in rows if isinstance(row.get(SCORE), int | float)]
+        timed = [row for row in evaluations if isinstance(row.get(TIME_KEY), int | float)]
+        known = {0: 0.0} | {row[STEP_KEY]: float(row[TIME_KEY]) for row in timed}
+        if len(timed) < len(evaluations):
+            known = self._by_rates(rows, sessions)
+        self._steps = np.array(sorted(known), float)
+        self._seconds = np.maximum.accumulate([known[step] for step in sorted(known)])
+
+    @staticmethod
+    def _by_rates(rows: Sequence[Row], sessions: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+        """Return the time at steps whose rows have a rate: steps a second since the session began."""
         starts = [int(session.get("from_step", 0)) for session in sessions]
         known: dict[int, float] = {0: 0.0}
         spent = 0.0
@@ -189,8 +200,7 @@ class _Clock:
             }
             known |= {step: spent + seconds for step, seconds in own.items()}
             spent = max([spent, *(spent + seconds for seconds in own.values())])
-        self._steps = np.array(sorted(known), float)
-        self._seconds = np.maximum.accumulate([known[step] for step in sorted(known)])
+        return known
 
     def seconds(self, steps: Ints) -> Floats:
         """Return the time at each step [P], in a straight line between rows."""
