@@ -67,6 +67,13 @@ def test_a_networks_own_values_are_asked_where_it_has_any(
     monkeypatch.setattr(makers, "mixed", recorded)
     say(engine(f"network:{path}", size=5), "genmove b")
     assert weights == ([] if knows else [1.0])
+    say(engine(f"network:{path},playout_weight=0.25", size=5), "genmove b")
+    assert weights[-1] == (0.25 if knows else 1.0)
+
+
+def test_a_weight_of_playouts_above_one_is_refused() -> None:
+    with pytest.raises(UserError, match="playout_weight in .* must be between 0 and 1, got 1.5"):
+        parse_player("network:playout_weight=1.5")
 
 
 def test_a_network_of_the_wrong_size_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

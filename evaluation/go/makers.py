@@ -97,13 +97,16 @@ class NetworkMaker:
         loaded: The network.
         source: What to call it.
         settings: Of the search; None plays the network's first choice.
-        threads: That share playouts, where the network has no value of its own.
+        threads: That share playouts.
+        playout_weight: Share of a playout in the value of a leaf, beside the network's (AlphaGo's lambda); 1 where the
+            network has no value of its own.
     """
 
     loaded: LoadedNetwork | OpenVINONetwork
     source: str
     settings: SearchSettings | None
     threads: int = 1
+    playout_weight: float = 0.0
 
     def planes(self, size: int) -> str:
         """What the network sees."""
@@ -118,11 +121,12 @@ class NetworkMaker:
         if self.settings is None:
             return PolicyThinker(simulator, function)
         judged = network(simulator, function)
-        if not _knows_values(self.loaded.card.architecture):
+        weight = self.playout_weight if _knows_values(self.loaded.card.architecture) else 1.0
+        if weight > 0:
             from tengen.envs.go.tactics import tactical_playouts
 
             played = light_playouts(simulator, threads=self.threads, play=tactical_playouts(simulator))
-            judged = mixed(judged, played, 1.0)
+            judged = mixed(judged, played, weight)
         return SearchThinker(Search(simulator, judged, self.settings))
 
 
@@ -154,6 +158,7 @@ class ShippedMaker:
     threads: int
     searches: bool = True
     backend: str = "torch"
+    playout_weight: float = 0.0
     loaded: dict[int, Maker] = dataclasses.field(default_factory=dict)
 
     def planes(self, size: int) -> str:
@@ -171,7 +176,12 @@ class ShippedMaker:
                 maker = playout_maker(self.changes, self.threads)
             else:
                 maker = network_maker(
-                    str(path), self.changes, self.threads, searches=self.searches, backend=self.backend
+                    str(path),
+                    self.changes,
+                    self.threads,
+                    searches=self.searches,
+                    backend=self.backend,
+                    playout_weight=self.playout_weight,
                 )
             self.loaded[size] = maker
         return self.loaded[size]
@@ -183,7 +193,13 @@ def playout_maker(changes: Mapping[str, Any], threads: int, play: str = "shapes"
 
 
 def network_maker(
-    source: str, changes: Mapping[str, Any], threads: int, *, searches: bool, backend: str = "torch"
+    source: str,
+    changes: Mapping[str, Any],
+    threads: int,
+    *,
+    searches: bool,
+    backend: str = "torch",
+    playout_weight: float = 0.0,
 ) -> Maker:
     """Return a maker of players by a network.
 
@@ -193,12 +209,13 @@ def network_maker(
         threads: For the network or its playouts.
         searches: Whether to search, or play its first choice.
         backend: torch, or openvino, which is faster on a CPU.
+        playout_weight: Of playouts beside the network's value; see `NetworkMaker`.
 
     Raises:
         UserError: It can't be read.
     """
     if not source:
-        return ShippedMaker(changes, threads, searches, backend)
+        return ShippedMaker(changes, threads, searches, backend, playout_weight)
 
     import torch
 
@@ -213,8 +230,8 @@ def network_maker(
     if backend == "openvino":
         from tengen.perception.openvino_network import OpenVINONetwork
 
-        return NetworkMaker(OpenVINONetwork(loaded, threads=threads), source, settings, threads)
-    return NetworkMaker(loaded, source, settings, threads)
+        return NetworkMaker(OpenVINONetwork(loaded, threads=threads), source, settings, threads, playout_weight)
+    return NetworkMaker(loaded, source, settings, threads, playout_weight)
 
 
 def shipped_network(size: int) -> Path | None:

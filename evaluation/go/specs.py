@@ -51,6 +51,7 @@ class PlayerSpec:
         play: How playouts go: light, atari or shapes.
         guess: Whether `mcts` begins with guesses of what moves are worth.
         backend: What computes a network: torch or openvino.
+        playout_weight: Share of playouts in the value of leaves, beside a network's.
         search: Fields of `SearchSettings` that differ from the kind's own.
     """
 
@@ -65,6 +66,7 @@ class PlayerSpec:
     play: str = "shapes"
     guess: bool = True
     backend: str = "torch"
+    playout_weight: float = 0.0
     search: tuple[tuple[str, Any], ...] = ()
 
     def maker(self) -> Maker:
@@ -82,7 +84,12 @@ class PlayerSpec:
             return makers.playout_maker(changes, self.threads, self.play, self.guess)
         assert self.kind in ("network", "policy"), f"{self.kind} has no maker"
         return makers.network_maker(
-            self.source, changes, self.threads, searches=self.kind == "network", backend=self.backend
+            self.source,
+            changes,
+            self.threads,
+            searches=self.kind == "network",
+            backend=self.backend,
+            playout_weight=self.playout_weight,
         )
 
     def settings(self, playouts: int | None, seconds: float | None, resign: float | None) -> EngineSettings:
@@ -131,10 +138,12 @@ def _own(text: str, kind: str, items: list[str]) -> PlayerSpec:
             if value not in choices:
                 raise UserError(f"{name} in {text!r} must be one of {', '.join(choices)}, got {value!r}")
             found[name] = value == "true" if name == "guess" else value
+        elif name == "playout_weight" and kind == "network":
+            found[name] = _value(text, name, value, float)
         elif name in _SEARCH and kind in ("mcts", "network"):
             search.append((name, _search_value(text, name, value)))
         else:
-            known = [*_OWN, *_CHOICES, *_SEARCH]
+            known = [*_OWN, *_CHOICES, "playout_weight", *_SEARCH]
             raise UserError(
                 f"{kind} has no setting {name!r} (in {text!r}).{did_you_mean(name, known)} See `tengen gtp --help`"
             )
@@ -143,6 +152,8 @@ def _own(text: str, kind: str, items: list[str]) -> PlayerSpec:
     spec = PlayerSpec(text, kind, source, search=tuple(search), **found)
     if spec.threads < 1:
         raise UserError(f"threads in {text!r} must be at least 1, got {spec.threads}")
+    if not 0 <= spec.playout_weight <= 1:
+        raise UserError(f"playout_weight in {text!r} must be between 0 and 1, got {spec.playout_weight:g}")
     # Wrong values are refused here; whether they fit the rule is seen when the player is made.
     SearchSettings(**{name: value for name, value in search if name != "rave_equivalence"})
     return spec
