@@ -11,8 +11,20 @@ import numpy as np
 from tengen.contracts import Environment, Policy
 from tengen.types import Floats, Ints, TimeStep
 
+_FIRST_SEED, _SEEDS_APART, _MOST_SEEDS = 1_000_000, 10_000, 100_000  # below 2**31, which is as far as Atari's go
+
 _EPSILON = 0x657073
 """Beside an episode's seed, seeds the draws of its random actions."""
+
+
+def evaluation_seed(seed: int) -> int:
+    """Return the seed of the first episode of each evaluation while a run with some seed trains.
+
+    It is the same in each evaluation of the run and for every agent, so that points of a curve, and agents with one
+    seed, are compared on the same episodes. Runs with another seed play others: the chance of the episodes is part of
+    what they differ by. `tengen evaluate` plays others again unless told.
+    """
+    return _FIRST_SEED + seed % _MOST_SEEDS * _SEEDS_APART
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,21 @@ def test_points_of_a_curve_are_evaluations_at_the_same_steps(finished: Path) -> 
         assert [row["global_step"] for row in rows if "eval/return_mean" in row] == list(range(40, 1001, 40))
 
 
+def test_runs_that_differ_in_nothing_but_their_seed_are_evaluated_apart(finished: Path) -> None:
+    """Even of an agent that learns nothing: it has luck of its own, in its actions and in its episodes."""
+    found = rows_of(finished)
+    first, second = (
+        [
+            row["eval/length_mean"]
+            for row in found[f"runs/FrozenLake-v1/random/seed_{seed}"]
+            if "eval/length_mean" in row
+        ]
+        for seed in (0, 1)
+    )
+    assert len(first) == len(second) == 25
+    assert first != second
+
+
 def test_the_best_possible_return_is_a_line_of_reference_where_tables_tell_it(finished: Path) -> None:
     references = json.loads((finished / "results.json").read_text())["tasks"][0]["references"]
     assert 0.7 < references["optimal"] < 0.76  # FrozenLake within 100 steps: Gymnasium's threshold is 0.7

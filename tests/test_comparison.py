@@ -59,6 +59,15 @@ def test_time_goes_by_the_rates_of_the_rows_and_on_over_sessions(tmp_path: Path)
     assert read_run(folder).sessions == 2
 
 
+def test_runs_that_scored_the_same_throughout_are_no_more_evidence_than_one_and_that_is_said(tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        write_run(tmp_path / f"a{seed}", "random", seed, (20, 21, 22))
+        write_run(tmp_path / f"b{seed}", "dqn", seed, (20, 30, 22 + seed))
+    text = notes_of(read_comparison(sorted(tmp_path.iterdir())))
+    assert "All 3 runs of random on CartPole-v1 had the same score at each evaluation" in text
+    assert "runs of dqn" not in text
+
+
 def test_time_is_what_the_evaluations_themselves_say(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", scores=(1, 2, 3, 4), rate=100, times=(3.0, 7.0, 8.0, 20.5))
     assert read_run(folder).evaluations.seconds.tolist() == [3, 7, 8, 20.5]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tengen.envs import EnvConfig, make_env
-from tengen.evaluate import evaluate
+from tengen.evaluate import evaluate, evaluation_seed
 from tengen.types import EnvSpec, Ints, TimeStep
 
 
@@ -70,6 +70,12 @@ def test_an_episode_is_the_one_that_gymnasium_plays_with_that_seed() -> None:
             over = env.step(1)[2]
             length += 1
         assert result.lengths[i] == length
+
+
+def test_runs_with_different_seeds_are_evaluated_on_different_episodes() -> None:
+    first = [evaluation_seed(seed) for seed in (0, 1, 2, 12_345)]
+    assert first == [1_000_000, 1_010_000, 1_020_000, 124_450_000]
+    assert evaluation_seed(2**40) + 10_000 < 2**31
 
 
 def test_random_actions_come_at_the_rate_of_epsilon() -> None:

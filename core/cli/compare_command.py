@@ -310,12 +310,9 @@ def _report(
 ) -> int:
     from tengen.evaluation.comparison import read_comparison
     from tengen.evaluation.report import write_report
-    from tengen.evaluation.report.terminal import brief, notes_on_equal_runs, summary
+    from tengen.evaluation.report.terminal import brief, summary
 
     comparison = read_comparison(folders, references=references or {}, labels=labels or {})
-    equal = notes_on_equal_runs(comparison)
-    if equal:
-        comparison = dataclasses.replace(comparison, notes=(*comparison.notes, *equal))
     films = _films(given, comparison)
     found = write_report(comparison, out, command=command, films=films)
     if given["track"] == "wandb":

@@ -17,7 +17,7 @@ from tengen.drive import compile_loop
 from tengen.envs import make_env
 from tengen.envs.scores import report_terms
 from tengen.errors import UserError
-from tengen.evaluate import evaluate
+from tengen.evaluate import evaluate, evaluation_seed
 from tengen.run.assembly import assemble
 from tengen.run.folder import Run, create_run, make_folder, open_run, replace_config, versions
 from tengen.run.recorder import crossed
@@ -29,10 +29,6 @@ from tengen.tracking.rows import TIME_KEY
 from tengen.tracking.trackers import Trackers
 from tengen.types import Metrics, State
 from tengen.video import drawing_kwargs, film
-
-EVAL_SEED = 1_000_000
-"""First seed of every evaluation while training: the same episodes in each, and not those that `evaluate` plays."""
-
 
 _LONG_COMPILATION = 0.5  # seconds, worth a word
 
@@ -248,7 +244,7 @@ class _Session:
             self.agent.policy(),
             self.eval_env,
             self.config.eval_episodes,
-            EVAL_SEED,
+            evaluation_seed(self.config.seed),
             epsilon=epsilon,
             should_stop=self._should_stop,
         )
@@ -283,7 +279,8 @@ class _Session:
             path.parent.mkdir(exist_ok=True)
             with contextlib.closing(make_env(settings, training=False)) as env:
                 epsilon = float(getattr(env, "evaluation_epsilon", 0.0))
-                film(self.agent.policy(), env, path, seed=EVAL_SEED, epsilon=epsilon, should_stop=self._should_stop)
+                seed = evaluation_seed(self.config.seed)
+                film(self.agent.policy(), env, path, seed=seed, epsilon=epsilon, should_stop=self._should_stop)
         except Exception as error:  # whatever a renderer may raise
             self.progress.message(f"warning: no video of step {count}: {error}")
         else:

@@ -19,6 +19,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         notes += _notes_on_seeds(comparison, task.name)
         notes += _notes_on_budgets(comparison, task.name)
         notes += _notes_on_settings(comparison, task.name)
+        notes += _notes_on_equal_runs(comparison, task.name)
     notes += _notes_on_machines(comparison.entries)
     return notes
 
@@ -81,6 +82,19 @@ def _notes_on_settings(comparison: Comparison, task: str) -> list[str]:
         for agent in comparison.agents_on(task)
         if (names := differing_names([agent_settings(run) for run in comparison.runs(task, agent)]))
     ]
+
+
+def _notes_on_equal_runs(comparison: Comparison, task: str) -> list[str]:
+    """Say where runs of several seeds may be no more evidence than one."""
+    notes = []
+    for agent in comparison.agents_on(task):
+        runs = comparison.runs(task, agent)
+        if len(runs) > 1 and len({tuple(run.evaluations.scores.tolist()) for run in runs}) == 1:
+            notes.append(
+                f"All {len(runs)} runs of {agent} on {task} had the same score at each evaluation: nothing tells"
+                " them from one and the same run, and their intervals say nothing."
+            )
+    return notes
 
 
 def _notes_on_machines(entries: Sequence[Entry]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tengen.errors import UserError
+from tengen.evaluate import evaluation_seed
 from tengen.evaluation.comparison.comparison import Comparison
 from tengen.evaluation.comparison.final_scores import final_score, median_run
 from tengen.evaluation.comparison.finished import FinishedRun
@@ -17,7 +18,6 @@ from tengen.run import load_policy, open_run
 from tengen.video import drawing_kwargs, film
 
 _MOST_PICTURES = 600
-_SEED = 1_000_000  # the first of the episodes that the runs were evaluated on
 
 
 def film_median_runs(comparison: Comparison, message: Callable[[str], None]) -> list[Film]:
@@ -61,7 +61,7 @@ def _film(run: FinishedRun) -> Path:
                     loaded.policy,
                     env,
                     draft,
-                    seed=_SEED,
+                    seed=evaluation_seed(run.seed),
                     epsilon=epsilon,
                     should_stop=lambda left=left: next(left, None) is None,  # type: ignore[misc]  # bound at once
                 )

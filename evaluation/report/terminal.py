@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tengen.evaluation.comparison.comparison import Comparison
 from tengen.evaluation.report.words import amount, duration, interval
 
 
@@ -44,17 +43,3 @@ def brief(found: Mapping[str, Any]) -> dict[str, Any]:
         for task in found["tasks"]
     ]
     return {"tasks": tasks, "verdicts": found["verdicts"], "notes": found["notes"]}
-
-
-def notes_on_equal_runs(comparison: Comparison) -> list[str]:
-    """Say where runs of several seeds are one and the same evidence, as those of an agent that does not learn are."""
-    notes = []
-    for task in comparison.tasks:
-        for agent in comparison.agents_on(task.name):
-            runs = comparison.runs(task.name, agent)
-            if len(runs) > 1 and len({tuple(run.evaluations.scores.tolist()) for run in runs}) == 1:
-                notes.append(
-                    f"All {len(runs)} runs of {agent} on {task.name} were evaluated alike: it learns nothing, and all"
-                    " play the same episodes. Its intervals say nothing of chance in these episodes."
-                )
-    return notes
