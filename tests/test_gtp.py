@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -344,3 +345,15 @@ def test_two_thousand_lines_of_garbage_are_survived() -> None:
 def test_a_hundred_thousand_lines_of_garbage_are_survived() -> None:
     fuzz("random", 99_000, seed=3)
     fuzz("mcts", 1000, seed=4)
+
+
+def test_analysis_leaves_out_moves_that_are_to_be_avoided_and_no_others() -> None:
+    player = engine("mcts", size=5, playouts=50)
+    say(player, "play b C3")
+    free = set(re.findall(r"info move (\w+)", say(player, "lz-analyze w 1")))
+    assert {"C2", "C4"} < free
+    assert set(re.findall(r"info move (\w+)", say(player, "lz-analyze w 1 avoid w C2,C4 1"))) == free - {"C2", "C4"}
+    assert set(re.findall(r"info move (\w+)", say(player, "kata-analyze w 1 allow w C2,C4 1"))) == {"C2", "C4"}
+    theirs = say(player, "lz-analyze w 1 avoid b C2,C4 1")  # the other side's moves are not at the root
+    assert {"C2", "C4"} < set(re.findall(r"info move (\w+)", theirs))
+    assert say(player, "lz-analyze w 1 allow w C2 1 maxmoves 1").count("info move") == 1

@@ -180,9 +180,20 @@ class Engine:
         thought = self._think(allowed, self._budget(color), on_thought, period)
         return Chosen(thought.best.action, thought)
 
-    def analyze(self, color: int, period: float, interrupted: Callable[[], bool]) -> Iterator[Thought]:
-        """Yield what is thought of a side's moves, every `period` seconds, until interrupted; once at the least."""
+    def analyze(
+        self, color: int, period: float, interrupted: Callable[[], bool], only: Bools | None = None
+    ) -> Iterator[Thought]:
+        """Yield what is thought of a side's moves, every `period` seconds, until interrupted; once at the least.
+
+        Args:
+            color: Whose moves.
+            period: Seconds.
+            interrupted: Says when to end.
+            only: The actions [A] to look at; all that make sense, unless given or none of these does.
+        """
         allowed = sensible(self.game, color)
+        if only is not None and (allowed & only).any():
+            allowed &= only
         self.game.turn_to(color)
         yield self._thinker.think(self.game, allowed, Budget(seconds=min(period, _FIRST_LOOK)), self._rng)
         while not interrupted():

@@ -11,10 +11,13 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from tengen.envs.go.coordinates import vertex_of
 from tengen.evaluation.go.engine import Chosen, Engine
 from tengen.evaluation.go.gtp import SYNTAX_ERROR, Call, Command, CommandError, color, integer, vertex, word
 from tengen.evaluation.go.thinkers import Candidate, Thought
+from tengen.types import Bools
 
 _Z: Final = 1.96
 """Standard errors below the mean that the lower confidence bound lies."""
@@ -29,12 +32,15 @@ class _Wanted(NamedTuple):
     period: float  # seconds
     most_moves: int
     ownership: bool
+    only: Bools | None  # the actions [A] to look at
 
 
 def _options(call: Call, *, needs_color: bool = False) -> _Wanted:
     """Return the arguments of an analysis."""
     words = list(call.arguments)
+    size = call.engine.game.size
     side, period, most, ownership = call.engine.game.to_move, 1.0, 10**9, False
+    named: list[tuple[str, int, list[int]]] = []  # avoid or allow, whose, which actions
     if words and not words[0].isdigit() and words[0].lower() in ("b", "w", "black", "white"):
         side = color(words.pop(0))
     elif needs_color and (not words or words[0].isdigit()):
@@ -43,8 +49,8 @@ def _options(call: Call, *, needs_color: bool = False) -> _Wanted:
         period = _seconds(words.pop(0))
     while words:
         key = words.pop(0)
-        if key in ("avoid", "allow"):  # COLOR VERTICES MOVES: read, and left to the controller
-            _avoided(words, call.engine.game.size)
+        if key in ("avoid", "allow"):
+            named.append((key, *_named_moves(words, size)))
             continue
         if not words:
             raise CommandError(SYNTAX_ERROR)
@@ -61,16 +67,30 @@ def _options(call: Call, *, needs_color: bool = False) -> _Wanted:
             integer(value)
         else:
             raise CommandError(f"unknown key {key!r}: interval, minmoves, maxmoves, avoid, allow or ownership")
-    return _Wanted(side, period, most, ownership)
+    return _Wanted(
+        side, period, most, ownership, _only([(key, moves) for key, whose, moves in named if whose == side], size)
+    )
 
 
-def _avoided(words: list[str], size: int) -> None:
+def _named_moves(words: list[str], size: int) -> tuple[int, list[int]]:
+    """Take COLOR VERTICES MOVES off the words: whose moves, and which. Only the next move is looked at in this way."""
     if len(words) < 3:
         raise CommandError(SYNTAX_ERROR)
-    color(words.pop(0))
-    for text in words.pop(0).split(","):
-        vertex(text, size)
+    whose = color(words.pop(0))
+    moves = [vertex(text, size) for text in words.pop(0).split(",")]
     integer(words.pop(0))
+    return whose, moves
+
+
+def _only(named: list[tuple[str, list[int]]], size: int) -> Bools | None:
+    """Return the actions [A] that are allowed, or not to be avoided; None where nothing was said."""
+    if not named:
+        return None
+    allows = any(key == "allow" for key, _ in named)
+    only = np.full(size**2 + 1, not allows)
+    for key, moves in named:
+        only[moves] = key == "allow"
+    return only
 
 
 def _seconds(text: str) -> float:
@@ -97,7 +117,7 @@ def _analyze(call: Call, line: Callable[[Thought, int], str]) -> Iterator[str]:
     wanted, engine = _options(call), call.engine  # wrong arguments are refused before anything is written
 
     def lines() -> Iterator[str]:
-        for thought in engine.analyze(wanted.color, wanted.period, call.interrupted):
+        for thought in engine.analyze(wanted.color, wanted.period, call.interrupted, wanted.only):
             yield _line(engine, thought, wanted, line)
 
     return lines()

@@ -145,6 +145,8 @@ class SearchThinker:
         if not known or any(stage.action < 0 for stage in later):
             self._search.reset(game.states, allowed[None])
             return
+        if not later:
+            self._search.restrict(allowed[None])
         for stage in later:
             self._search.advance(np.array([stage.action]), stage.states, allowed[None] if stage is line[-1] else None)
 

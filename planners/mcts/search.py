@@ -124,6 +124,10 @@ class Search:
             store.forget(rows, take_states(states, rows))
         self._begin(legal)
 
+    def restrict(self, legal: Bools) -> None:
+        """Choose among these actions [B, A], within the legal ones, at the roots from now on; the trees stay."""
+        self._begin(legal)
+
     def run(self, budget: Budget, rng: Generators, should_stop: Callable[[], bool] | None = None) -> SearchResult:
         """Search on, and return what is known then.
 
