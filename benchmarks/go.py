@@ -1,11 +1,13 @@
-"""Times Go on one core: light playouts, and random games whose legal moves are listed, beside each peer installed.
+"""Times Go on one core: light playouts, random games (list the legal moves, play one) beside each peer, and searches.
 
 A light playout is a random game from the empty board in which nobody fills an eye; no peer has one that is comparable.
 A ply of a random game is to list all legal moves and to play one of them; what each engine does about positions that
 come again is said, since it is part of the work. Sides take turns within one process; shown are medians, and how many
-times as fast our compiled loop is (the median over rounds).
+times as fast our compiled loop is (the median over rounds). A search is of the empty board, a turn long, by what judges
+its leaves; what share of the time the judging takes is said.
 
     python benchmarks/go.py
+    python benchmarks/go.py --parts searches
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _go_searches import searches
 from _go_sides import sides
 
 import tengen
@@ -50,14 +53,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side")
     parser.add_argument("--seconds", type=float, default=1.0, help="of a turn")
     parser.add_argument("--sizes", type=int, nargs="+", default=[9, 19])
+    parser.add_argument("--parts", nargs="+", default=[*PARTS], choices=PARTS)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "go.csv", help="CSV")
     settings = parser.parse_args(argv)
 
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core for all, whatever threads a peer has
     rows: list[dict[str, Any]] = []
-    for part in (playouts, plies):
+    for part in settings.parts:
         for size in settings.sizes:
-            rows += part(size, settings)
+            rows += PARTS[part](size, settings)
     with settings.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
@@ -95,6 +99,26 @@ def plies(size: int, settings: argparse.Namespace) -> list[dict[str, Any]]:
         ratio = statistics.median(ours / its for ours, its in zip(rates[0], rate, strict=True))
         rows.append(row("random games", size, side.package, side.name, rate, "plies/s", ratio, side.repeats))
     return rows
+
+
+def tree_searches(size: int, settings: argparse.Namespace) -> list[dict[str, Any]]:
+    """Time searches, each in its turn."""
+    found = searches(size)
+    results: list[list[tuple[float, float]]] = [[] for _ in found]
+    for side in found:
+        side.turn(0.1)  # compiles
+    for _ in range(settings.rounds):
+        for side, result in zip(found, results, strict=True):
+            result.append(side.turn(settings.seconds))
+    rows = []
+    for side, result in zip(found, results, strict=True):
+        note = f"judging takes {statistics.median(share for _, share in result):.0%}"
+        rates = [rate for rate, _ in result]
+        rows.append(row("search", size, side.package, side.name, rates, "simulations/s", None, note))
+    return rows
+
+
+PARTS = {"playouts": playouts, "plies": plies, "searches": tree_searches}
 
 
 def row(

@@ -38,6 +38,7 @@ Generators: TypeAlias = np.random.Generator | Sequence[np.random.Generator]
 """One generator for all games, or one for each."""
 
 _ROOT = 2**63  # the count that the seeds of a root's own evaluation are made with
+_NOT_DRAWN_FROM = np.random.default_rng(0)  # the rules know no chance
 _NO_VALUES = np.empty((0, 0), np.float32)
 _NO_FIRST = np.empty((0, 0), np.int8)
 
@@ -293,8 +294,7 @@ class Search:
         if m == 0:
             return
         parents = take_states(store.states, leaves.row[:m] * store.num_nodes + leaves.node[:m])
-        rng = np.random.default_rng(0)  # nothing is drawn: the rules know no chance
-        states, reward, discount = self._simulator.step(parents, leaves.action[:m], rng)
+        states, reward, discount = self._simulator.step(parents, leaves.action[:m], _NOT_DRAWN_FROM)
         all_grow = self._rule.expand_visits == 1
         legal = self._simulator.legal(states) if all_grow else None
         judged = self._evaluate(states, legal, leaves.seed[:m])
