@@ -1,10 +1,11 @@
-"""Trains DQN on an Atari game with Tengen, stable-baselines3 and a plain loop of torch, alternating in one process.
+"""Trains DQN on an Atari game with Tengen, SB3, Tianshou and a plain loop of torch, alternating in one process.
 
-All step the same emulation (Tengen's environment under the protocol, behind an adapter for SB3), all have the Nature
-CNN, Adam, the same batch, replay, target period, epsilon and updates per step. The plain loop is what a script of one
-file does (CleanRL's dqn_atari.py, written anew here): float32, whole stacks in the replay, nothing tuned. Shown are
-steps/s in each round, the median ratios, and for each side its updates, its latest loss and the mean return of its
-training episodes. The rounds are for speed: what is learnt in them is too little to compare.
+All step the same emulation (Tengen's environment under the protocol, behind adapters for the peers), all have the
+Nature CNN, Adam, the same batch, replay, target period, epsilon and updates per step. The plain loop is what a script of
+one file does (CleanRL's dqn_atari.py, written anew here): float32, whole stacks in the replay, nothing tuned. Tianshou
+takes part where it is installed; it is no dependency. Shown are steps/s in each round, the median ratios, and for each
+side its updates, its latest loss and the mean return of its training episodes. The rounds are for speed: what is learnt
+in them is too little to compare.
 
     python benchmarks/dqn_atari.py --env ALE/Breakout-v5 --steps 4000 --rounds 3 --threads 2
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _atari_tianshou import PACKAGE, Tianshou
 from stable_baselines3 import DQN as SB3DQN
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
@@ -268,8 +271,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(settings.threads)
     env = EnvConfig(settings.env, settings.num_envs, settings.protocol)
     total = LEARN_START + settings.steps * settings.rounds
-    sides: dict[str, Tengen | SB3 | Plain] = {f"tengen {p}": Tengen(env, settings, p) for p in settings.precision}
+    sides: dict[str, Tengen | SB3 | Plain | Tianshou] = {
+        f"tengen {p}": Tengen(env, settings, p) for p in settings.precision
+    }
     sides["plain"] = Plain(env, settings)
+    if importlib.util.find_spec(PACKAGE) is None:
+        print(f"{PACKAGE} is not installed", flush=True)
+    else:
+        sides["tianshou"] = Tianshou(env, settings, LEARN_START)
     sides["sb3"] = SB3(env, settings, total)
     for side in sides.values():
         side.run(LEARN_START)  # random play before learning, not counted
