@@ -1,8 +1,8 @@
 """Trains DQN on an Atari game with Tengen, SB3, Tianshou and a plain loop of torch, alternating in one process.
 
 All step the same emulation (Tengen's environment under the protocol, behind adapters for the peers), all have the
-Nature CNN, Adam, the same batch, replay, target period, epsilon and updates per step. The plain loop is what a script of
-one file does (CleanRL's dqn_atari.py, written anew here): float32, whole stacks in the replay, nothing tuned. Tianshou
+Nature CNN, Adam, the same batch, replay, target period, epsilon and updates per step. The plain loop is what a script
+of one file does (CleanRL's dqn_atari.py, written anew here): float32, whole stacks in the replay, nothing tuned. Tianshou
 takes part where it is installed; it is no dependency. Shown are steps/s in each round, the median ratios, and for each
 side its updates, its latest loss and the mean return of its training episodes. The rounds are for speed: what is learnt
 in them is too little to compare.
