@@ -2,10 +2,10 @@
 
 All step the same emulation (Tengen's environment under the protocol, behind adapters for the peers), all have the
 Nature CNN, Adam, the same batch, replay, target period, epsilon and updates per step. The plain loop is what a script
-of one file does (CleanRL's dqn_atari.py, written anew here): float32, whole stacks in the replay, nothing tuned. Tianshou
-takes part where it is installed; it is no dependency. Shown are steps/s in each round, the median ratios, and for each
-side its updates, its latest loss and the mean return of its training episodes. The rounds are for speed: what is learnt
-in them is too little to compare.
+of one file does (CleanRL's dqn_atari.py, written anew here): float32, whole stacks in the replay, nothing tuned.
+Tianshou takes part where it is installed; it is no dependency. Shown are steps/s in each round, the median ratios, and
+for each side its updates, its latest loss and the mean return of its training episodes. The rounds are for speed: what
+is learnt in them is too little to compare.
 
     python benchmarks/dqn_atari.py --env ALE/Breakout-v5 --steps 4000 --rounds 3 --threads 2
 """
