@@ -21,7 +21,11 @@ COMPARE = [
 
 
 class ArtifactStub(WandbStub):
-    """A stub that takes artifacts as well, which tables are logged as."""
+    """A stub that takes artifacts as well, which tables are logged as, and Reports."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reports: list[dict[str, Any]] = []  # the variables of each that was saved
 
     def answer(self, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
         upload = f"{self.url}/put/{next(iter(self.runs), 'none')}"
@@ -46,6 +50,20 @@ class ArtifactStub(WandbStub):
                 for k, file in enumerate(variables["input"]["artifactFiles"])
             ]
             return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+        if operation == "GetDefaultEntity":
+            return {"viewer": {"id": "user", "entity": "nobody"}}
+        if operation == "ProjectInternalId":
+            known = {run.variables.get("project", run.variables.get("projectName")) for run in self.runs.values()}
+            name = variables["projectName"]
+            return {"project": {"id": name, "internalId": name} if name in known else None}
+        if operation == "GetProjects":
+            return {"models": {"edges": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}}
+        if operation == "upsertView":
+            self.reports.append(variables)
+            place = {"id": "p", "name": variables["projectName"], "entityName": variables["entityName"]}
+            names = ("name", "displayName", "description", "spec", "type")
+            view = {**{name: variables[name] for name in names}, "project": place, "updatedAt": "2026-01-01T00:00:00"}
+            return {"upsertView": {"view": {"id": f"report{len(self.reports)}", **view}, "inserted": True}}
         return super().answer(operation, variables)
 
 
@@ -106,6 +124,30 @@ def test_a_comparison_offline_is_one_group_whose_rows_are_the_runs_own_and_arriv
     assert any("comparison/scores" in row for row in whole.history)
     assert any(name.startswith("media/table/comparison") for name in whole.files)
     assert summary.is_dir()
+
+
+@pytest.mark.slow
+def test_a_report_is_made_once_when_the_runs_are_uploaded(tmp_path: Path) -> None:
+    pytest.importorskip("wandb_workspaces", reason="needs tengen[wandb-report]")
+    env = isolated(tmp_path / "home")
+    out = tmp_path / "out"
+    command = ["tengen.cli", *COMPARE, "--agents", "random", "--no-film", "--track", "wandb", "--out", str(out)]
+    offline = run(*command, env=env).stderr
+    assert "no W&B Report yet: once the runs are uploaded, the same command makes it" in offline
+    with ArtifactStub() as server:
+        online = env | {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
+        segments = [str(path) for path in sorted(out.rglob("offline-run-*")) if path.is_dir()]
+        run("wandb", "sync", *segments, env=online)
+        done = run(*command, env=online).stderr
+        assert "W&B is offline" not in done
+        (report,) = server.reports
+        assert f"W&B Report: {server.url}/nobody/tengen/reports/out:-random--report1" in done
+        again = run(*command, env=online).stderr
+        assert "--report1" in again
+        assert len(server.reports) == 1, "the same results make no second Report"
+        ids = {path.name: json.loads((path / "wandb.json").read_text())["id"] for path in out.glob("runs/*/*/*")}
+        assert set(ids.values()) < set(server.runs)
+        assert all(own in report["spec"] for own in ids.values())
 
 
 @pytest.mark.slow

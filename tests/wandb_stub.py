@@ -15,7 +15,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 KEY = "feedc0de" * 5
 """An API key of the right form that opens nothing."""
@@ -56,7 +56,7 @@ class WandbStub:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def __enter__(self) -> WandbStub:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

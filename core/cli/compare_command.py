@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -53,6 +52,7 @@ _OPTIONS = (
     Option("track.project", str, "W&B project.", "tengen"),
     Option("track.entity", str | None, "W&B entity (user or team).", None),
     Option("track.group", str | None, "W&B group; the name of --out unless given.", None),
+    Option("track.report", bool, "A W&B Report of it as well, where W&B can be reached (extra `wandb-report`).", True),
     Option("json", bool, "Print one JSON object.", False),
 )
 
@@ -149,7 +149,8 @@ def _jobs(given: Mapping[str, Any], out: Path) -> list[Job]:
                 for option in ("protocol", "num-envs", "device"):
                     start += [] if given[option] is None else [f"--{option}", str(given[option])]
                 start += settings.get(agent, [])
-                track = _track_options(given, out, agent, env, seed)
+                label = Path(agent).stem if preset[1:] == [agent] else agent
+                track = _track_options(given, out, label, env, seed)
                 resolved = resolve([*start, *track])
                 assert resolved is not None, "no help was asked for"
                 if resolved[0].log_period > period:  # or a short run would not say how fast it went
@@ -158,7 +159,7 @@ def _jobs(given: Mapping[str, Any], out: Path) -> list[Job]:
                 jobs.append(
                     Job(
                         name=f"{agent} on {env}, seed {seed}",
-                        agent=Path(agent).stem if preset[1:] == [agent] else agent,
+                        agent=label,
                         folder=folder,
                         config=resolved[0],
                         start=(*start, *track),
@@ -237,16 +238,7 @@ def _group(given: Mapping[str, Any], out: Path) -> str:
     return str(given["track.group"] or out.name)
 
 
-def _track_options(given: Mapping[str, Any], out: Path, agent: str, env: str, seed: int) -> list[str]:
-    if given["track"] == "none":
-        return []
-    options = ["--track", "wandb", "--track.mode", given["track.mode"], "--track.project", given["track.project"]]
-    options += ["--track.group", _group(given, out), "--track.job-type", "train"]
-    options += ["--track.name", f"{agent}-{_file_name(env)}-seed{seed}", "--track.tags", agent, env]
-    return options + ([] if given["track.entity"] is None else ["--track.entity", given["track.entity"]])
-
-
-def _track(given: Mapping[str, Any], out: Path, **changes: Any) -> TrackConfig:
+def _track(given: Mapping[str, Any], out: Path) -> TrackConfig:
     from tengen.config import TrackConfig
 
     return TrackConfig(
@@ -255,24 +247,20 @@ def _track(given: Mapping[str, Any], out: Path, **changes: Any) -> TrackConfig:
         project=given["track.project"],
         entity=given["track.entity"],
         group=_group(given, out),
-        **changes,
     )
 
 
-def _log_to_wandb(given: Mapping[str, Any], found: Mapping[str, Any], out: Path, films: Sequence[Any]) -> None:
-    from tengen.evaluation.report.wandb_summary import log_summary, mirror_missing
+def _track_options(given: Mapping[str, Any], out: Path, agent: str, env: str, seed: int) -> list[str]:
+    """Return the options of `tengen train` that have a run logged as part of the comparison's group."""
+    if given["track"] == "none":
+        return []
+    from tengen.evaluation.report.wandb_summary import run_track
 
-    def track(folder: Path) -> TrackConfig:
-        seed, agent, env = (folder.name, folder.parent.name, folder.parent.parent.name)
-        name = f"{agent}-{env}-{seed.replace('_', '')}"
-        return _track(given, out, job_type="train", name=name, tags=(agent, env))
-
-    folders = [Path(run["folder"]) for task in found["tasks"] for agent in task["agents"] for run in agent["runs"]]
-    mirror_missing(folders, track, _say)
-    log_summary(found, out, _track(given, out, job_type="comparison", tags=("summary",)), films, _say)
-    if any(out.glob("summary/wandb/offline-run-*")):
-        segments = f"$(find {shlex.quote(str(out))} -type d -name 'offline-run-*' | sort)"
-        _say(f"W&B is offline; upload later with: wandb sync {segments}")
+    track = run_track(_track(given, out), agent, env, seed)
+    options = ["--track", "wandb", "--track.mode", track.mode, "--track.project", track.project]
+    options += ["--track.group", str(track.group), "--track.job-type", str(track.job_type)]
+    options += ["--track.name", str(track.name), "--track.tags", *track.tags]
+    return options + ([] if track.entity is None else ["--track.entity", track.entity])
 
 
 # --- The report ---
@@ -316,7 +304,9 @@ def _report(
     films = _films(given, comparison)
     found = write_report(comparison, out, command=command, films=films)
     if given["track"] == "wandb":
-        _log_to_wandb(given, found, out, films)
+        from tengen.evaluation.report.wandb_summary import log_comparison
+
+        log_comparison(found, out, _track(given, out), films, _say, report=given["track.report"])
     failed = [] if outcome is None else [{"run": f.job.name, "reason": f.reason} for f in outcome.failures]
     if given["json"]:
         print(json.dumps({"out": str(out), "failed": failed, **brief(found)}))

@@ -234,12 +234,41 @@ def _stop_service() -> None:
         wandb.teardown()
 
 
+def saved_id(folder: Path) -> str | None:
+    """Return the id under which W&B knows the run of a folder; None where it was never logged."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return str(json.loads((folder / ID_FILE).read_text())["id"])
+    return None
+
+
+def why_unreachable(track: TrackConfig) -> str | None:
+    """Return why W&B's server can't be asked for anything now, or None where it can."""
+    if _mode(track) != "online":
+        return "W&B is offline"
+    try:
+        _check_key()
+        _check_server()
+    except Exception as error:  # wandb's errors have no common class
+        return _brief(error)
+    return None
+
+
+def _check_server() -> None:
+    """Raise unless something answers where W&B's server should be; wandb itself would go on trying for long."""
+    import urllib.error
+    import urllib.request
+
+    import wandb
+
+    with contextlib.suppress(urllib.error.HTTPError):  # an answer, too
+        urllib.request.urlopen(wandb.setup().settings.base_url, timeout=INIT_TIMEOUT).close()
+
+
 def _keep_id(folder: Path, run_id: str | None) -> str:
     path = folder / ID_FILE
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        saved = str(json.loads(path.read_text())["id"])
-        if run_id in (None, saved):
-            return saved
+    saved = saved_id(folder)
+    if saved is not None and run_id in (None, saved):
+        return saved
     run_id = run_id or secrets.token_hex(4)
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(json.dumps({"id": run_id}) + "\n")

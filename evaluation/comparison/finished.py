@@ -22,7 +22,7 @@ from tengen.tracking.rows import STEP_KEY, TIME_KEY, Row
 from tengen.types import Floats, Ints
 
 SCORE = "eval/return_mean"
-_TRAINING = "charts/episodic_return"
+TRAINING_SCORE = "charts/episodic_return"
 _RATE = "charts/SPS"
 _FILMS = (".gif", ".mp4")
 
@@ -103,7 +103,7 @@ def read_run(folder: Path) -> FinishedRun:
         command=[str(word) for word in sessions[0].get("command", [])],
         sessions=len(sessions),
         evaluations=evaluations,
-        training=_curve(rows, _TRAINING, clock),
+        training=_curve(rows, TRAINING_SCORE, clock),
         films=sorted(path for path in folder.glob("videos/*") if path.suffix in _FILMS),
     )
 

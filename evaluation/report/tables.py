@@ -15,21 +15,27 @@ def markdown(found: Mapping[str, Any]) -> str:
     """Return verdicts, notes and tables of final scores."""
     parts = [
         "## What the evidence says",
-        *(f"- {_md(sentence)}" for sentence in found["verdicts"] or ["Nothing to compare."]),
+        note_list(found["verdicts"] or ["Nothing to compare."]),
     ]
     if found["notes"]:
-        parts += ["", "### Notes", "", *(f"- {_md(note)}" for note in found["notes"])]
+        parts += ["", "### Notes", "", note_list(found["notes"])]
     if found["aggregate"]:
         parts += ["", *_aggregate(found["aggregate"])]
     for task in found["tasks"]:
-        parts += ["", *_task(task)]
+        parts += ["", f"### {escaped(task['name'])}", "", *task_table(task)]
     if found.get("command"):
         parts += ["", "Made by:", "", "```console", shlex.join(found["command"]).replace("`", "'"), "```"]
     parts.insert(1, "")
     return "\n".join(parts) + "\n"
 
 
-def _task(task: Mapping[str, Any]) -> list[str]:
+def note_list(sentences: Sequence[str]) -> str:
+    """Return sentences as a list."""
+    return "\n".join(f"- {escaped(sentence)}" for sentence in sentences)
+
+
+def task_table(task: Mapping[str, Any]) -> list[str]:
+    """Return the lines of what agents scored on a task: a sentence, and a table."""
     protocol = f", protocol {task['protocol'].get('name', 'unnamed')}" if task["protocol"] else ""
     heading = ["agent", "runs", "mean (95%)", "IQM (95%)", "median", "time"]
     solved = task["threshold"] is not None
@@ -44,9 +50,8 @@ def _task(task: Mapping[str, Any]) -> list[str]:
             many, median, ends = reached(agent["steps_to_threshold"])
             row += [many, f"{median} ({ends})" if ends else median]
         rows.append(row)
-    title = f"### {_md(task['name'])}"
-    words = f"Final return after {task['steps']:,} steps{_md(protocol)}, by separate evaluations."
-    return [title, "", words, "", *_table(heading, rows)]
+    words = f"Final return after {task['steps']:,} steps{escaped(protocol)}, by separate evaluations."
+    return [words, "", *_table(heading, rows)]
 
 
 def _aggregate(whole: Mapping[str, Any]) -> list[str]:
@@ -58,10 +63,10 @@ def _aggregate(whole: Mapping[str, Any]) -> list[str]:
 
 def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     lines = ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
-    return lines + ["| " + " | ".join(_md(cell) for cell in row) + " |" for row in rows]
+    return lines + ["| " + " | ".join(escaped(cell) for cell in row) + " |" for row in rows]
 
 
-def _md(text: str) -> str:
+def escaped(text: str) -> str:
     """Return text that Markdown shows as it is."""
     flat = " ".join(text.split())
     for mark in "\\`*_{}[]<>|#":

@@ -1,38 +1,113 @@
-"""A comparison as a run of its own in its W&B group: curves as history, and table, page, picture and films beside."""
+"""A comparison in W&B: its runs are one group, and beside them it is a run itself, with curves, table, page and films.
+
+Start at `log_comparison`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tengen.checkpoint import write_json
 from tengen.config import TrackConfig
+from tengen.errors import UserError
+from tengen.evaluation.report import wandb_report
 from tengen.evaluation.report.films import Film
 from tengen.run import open_run
 from tengen.tracking.jsonl import METRICS_FILE
-from tengen.tracking.wandb_tracker import ID_FILE, WandbTracker
+from tengen.tracking.wandb_tracker import ID_FILE, WandbTracker, why_unreachable
 
 FOLDER = "summary"
 """In the comparison's folder: W&B's files of this run."""
 
 _MARK = "logged.json"  # the digest of what was logged last
+_LONGEST_TAG = 64  # of W&B
 
 
-def mirror_missing(
-    folders: Sequence[Path], track: Callable[[Path], TrackConfig], message: Callable[[str], None]
+def log_comparison(
+    found: Mapping[str, Any],
+    out: Path,
+    track: TrackConfig,
+    films: Sequence[Film],
+    message: Callable[[str], None],
+    *,
+    report: bool = True,
 ) -> None:
+    """Log what is not logged yet: runs, summary, and a Report. Whatever becomes of it, the comparison is in its folder.
+
+    Args:
+        found: What `results.json` holds.
+        out: The comparison's folder.
+        track: Project, entity, group and mode.
+        films: Of the median runs.
+        message: Shows the user a line.
+        report: Whether to make a W&B Report as well.
+    """
+    places = {
+        Path(run["folder"]): run_track(track, agent["name"], task["env"], run["seed"])
+        for task in found["tasks"]
+        for agent in task["agents"]
+        for run in agent["runs"]
+    }
+    mirror_missing(places, message)
+    log_summary(found, out, replace(track, job_type="comparison", tags=("summary",)), films, message)
+    waiting = [folder for folder in (*places, out / FOLDER) if _waits_for_upload(folder)]
+    if waiting:
+        roots = [out, *(folder for folder in waiting if out not in folder.parents)]
+        segments = f"$(find {shlex.join(map(str, roots))} -type d -name 'offline-run-*' | sort)"
+        message(f"W&B is offline; upload later with: wandb sync {segments}")
+    if report:
+        report_or_say_why_not(found, out, track, message, uploaded=not waiting)
+
+
+def run_track(track: TrackConfig, agent: str, env: str, seed: int) -> TrackConfig:
+    """Return how a run of a comparison is logged: its name, tags and job type."""
+    place = env.replace("/", "-").replace(":", "-")
+    tags = tuple(tag[:_LONGEST_TAG] for tag in (agent, env))
+    return replace(track, job_type="train", name=f"{agent}-{place}-seed{seed}", tags=tags)
+
+
+def _waits_for_upload(folder: Path) -> bool:
+    """Return whether a run has segments that were written offline and not synced, which W&B's tool leaves a mark of."""
+    segments = [path for path in (folder / "wandb").glob("offline-run-*") if path.is_dir()]
+    return any(not any(segment.glob("*.synced")) for segment in segments)
+
+
+def report_or_say_why_not(
+    found: Mapping[str, Any], out: Path, track: TrackConfig, message: Callable[[str], None], *, uploaded: bool
+) -> None:
+    """Make the W&B Report, or say in a line when it can be made."""
+    if not wandb_report.is_installed():
+        message("no W&B Report: pip install 'tengen[wandb-report]', then the same command makes it")
+        return
+    if not uploaded:
+        message("no W&B Report yet: once the runs are uploaded, the same command makes it")
+        return
+    reason = why_unreachable(track)
+    if reason is None:
+        try:
+            message(f"W&B Report: {wandb_report.make_report(found, out, out / FOLDER, track)}")
+            return
+        except UserError as error:
+            reason = str(error)
+        except Exception as error:  # wandb may raise anything
+            reason = str(error) or type(error).__name__
+    message(f"no W&B Report ({reason.splitlines()[0]}): the same command makes it once W&B can be reached")
+
+
+def mirror_missing(tracks: Mapping[Path, TrackConfig], message: Callable[[str], None]) -> None:
     """Log the runs that were trained without W&B from their metrics."""
-    for folder in folders:
+    for folder, track in tracks.items():
         if (folder / ID_FILE).exists() or not (folder / METRICS_FILE).exists():
             continue
         run = open_run(folder)
         try:
-            WandbTracker(
-                track(folder), folder, run.config.to_dict(), resume_step=run.config.steps, message=message
-            ).close()
+            WandbTracker(track, folder, run.config.to_dict(), resume_step=run.config.steps, message=message).close()
         except Exception as error:  # wandb may raise anything, and the run is in its folder
             message(f"warning: {folder} was not logged to W&B ({error})")
 
