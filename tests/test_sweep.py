@@ -18,8 +18,9 @@ import pytest
 from tengen.cli import main
 from tengen.config import default_settings
 from tengen.errors import UserError
+from tengen.evaluation.sweep.preset_file import preset_text
 from tengen.evaluation.sweep.search_space import parse_field
-from tengen.evaluation.sweep.sweep import judged, preset_text
+from tengen.evaluation.sweep.sweep import judged
 from tengen.presets import read_preset_file
 
 SMALL = [
@@ -100,6 +101,48 @@ def test_an_interrupted_search_resumes_the_trials_that_were_under_way(how: str, 
 
 
 @pytest.mark.slow
+def test_several_processes_share_a_search_and_one_of_them_may_be_killed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    slow = [
+        *SMALL,
+        "--steps",
+        "8000",
+        "--set",
+        "driver=python",
+        "checkpoint_period=1000",
+        "--trials",
+        "7",
+        "--jobs",
+        "1",
+    ]
+    command = [sys.executable, "-m", "tengen.cli", *slow, "--out", str(out)]
+    first, second = (subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2))
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("trials/*/checkpoints/*"))) < 2:
+        assert first.poll() is None
+        assert second.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    first.kill()
+    first.communicate()
+    with open(out / "journal.log", "ab") as journal:  # as a process leaves it that is killed while it writes
+        journal.write(b'{"op_code":4,"wor')
+    third = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    errors = [process.communicate(timeout=250)[1] for process in (second, third)]
+    assert (second.returncode, third.returncode) == (0, 0), errors
+    rows = table(out)
+    assert sorted(int(row["trial"]) for row in rows) == list(range(7)), "none too many, and none twice"
+    assert {row["state"] for row in rows} <= {"complete", "pruned"}
+    assert len({row["agent.step_size"] for row in rows}) == 7, "no two processes drew the same settings"
+    sessions = {path.parent.name: len(json.loads(path.read_text())) for path in out.glob("trials/*/sessions.json")}
+    assert len(sessions) == 7
+    assert max(sessions.values()) == 2, "the trial of the killed process goes on"
+    assert sum(sessions.values()) <= 7 + 2  # and nothing that is done is done again
+    train = ["train", "q_learning", "--env", "FrozenLake-v1", "--preset", str(out / "best.toml"), "--steps", "100"]
+    assert main([*train, "--run-dir", str(tmp_path / "run")]) == 0
+
+
+@pytest.mark.slow
 def test_a_trial_worse_than_most_is_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from optuna.trial import Trial
 
@@ -111,6 +154,38 @@ def test_a_trial_worse_than_most_is_pruned(tmp_path: Path, monkeypatch: pytest.M
     assert states == {"0": "pruned", "1": "complete"}
     summary = json.loads((out / "trials" / "trial_00000" / "summary.json").read_text())
     assert summary["step"] < 20_000
+
+
+def test_a_line_that_a_killed_process_did_not_finish_is_cut_off(tmp_path: Path) -> None:
+    journal = pytest.importorskip("tengen.evaluation.sweep.journal", reason="needs tengen[sweep]")
+    path = tmp_path / "journal.log"
+    for content, kept in (
+        (b"", b""),
+        (b"{}\n", b"{}\n"),
+        (b"{}\n{", b"{}\n"),
+        (b"{", b""),
+        (b"a\n" + b"b" * 10_000, b"a\n"),
+    ):
+        path.write_bytes(content)
+        lock = journal.JournalLock(path)
+        assert lock.acquire()
+        lock.release()
+        assert path.read_bytes() == kept
+
+
+def test_the_settings_of_a_trial_are_drawn_by_its_number(tmp_path: Path) -> None:
+    journal = pytest.importorskip("tengen.evaluation.sweep.journal", reason="needs tengen[sweep]")
+    field = parse_field("x=uniform(0,1)")
+
+    def drawn(folder: Path, number: int) -> str:
+        folder.mkdir()
+        study = journal.open_study(folder, "none")
+        study.sampler = journal.sampler(0, number)
+        return field.suggest(study.ask())
+
+    first, second, third = (drawn(tmp_path / str(k), number) for k, number in enumerate((0, 1, 0)))
+    assert first == third
+    assert first != second
 
 
 def test_a_trial_is_judged_by_its_last_quarter() -> None:
@@ -164,6 +239,10 @@ def test_a_wrong_field_is_refused(text: str, message: str) -> None:
         (["--field"], "--field is missing"),
         (["--trials", "0"], "--trials must be at least 1"),
         (["--env", "NoSuch-v0"], "no environment is called"),
+        (["--eval-period", "500"], "--eval-period must be between 1 and --steps 400, got 500"),
+        (["--set", "driver"], "--set takes NAME=VALUE"),
+        (["--set", "seed=3"], "--set seed: this is the sweep's own"),
+        (["--field", "eval_period=int:1:10"], "--field eval_period: this is the sweep's own"),
         (["--field", "agent.gamma=uniform:0:1", "agent.gamma=uniform:0:1"], "given twice"),
     ],
 )

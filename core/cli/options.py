@@ -208,8 +208,9 @@ def _help_field(option: Option) -> tuple[str, Any, Any]:
 
     settings: dict[str, Any] = {"help": option.doc}
     kind, default, metavar = option.kind, option.default, option.metavar
-    if default is None:
-        settings["help_behavior_hint"] = "" if metavar else "(default: none)"
+    if default is None or default == ():
+        said = default == () or metavar or "unless" in option.doc  # what happens then
+        settings["help_behavior_hint"] = "" if said else "(default: none)"
     # Types that tyro would import typeguard for, to check the default: a third of the time that --help takes.
     if get_origin(kind) in (tuple, list):
         kind, default, metavar = str, " ".join(map(str, default)), metavar or f"[{_name(get_args(kind)[0])} ...]"

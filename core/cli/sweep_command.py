@@ -28,20 +28,31 @@ _COMMAND = Command(
     ),
 )
 _OPTIONS = (
-    Option("agent", str, "The agent.", positional=True),
-    Option("env", str, "The environment."),
+    Option("agent", str, "The agent.", metavar="AGENT", positional=True),
+    Option("env", str, "The environment.", metavar="ENV"),
     Option("steps", int, "Steps of each trial."),
     Option(
-        "field", tuple[str, ...], "What to choose: NAME=KIND(VALUES) of uniform, loguniform, int, logint, choice.", ()
+        "field",
+        tuple[str, ...],
+        "What to choose, an option of `tengen train`; kinds are uniform, loguniform, int, logint, choice.",
+        (),
+        "NAME=KIND(VALUES) ...",
     ),
     Option("trials", int, "Trials in all, those done before included.", 20),
     Option("out", Path | None, "Where everything goes; sweeps/AGENT-ENV-STEPS unless given.", None, "DIR"),
-    Option("seed", int, "Of Optuna's choices; trial k trains with the seed S + k.", 0),
+    Option("seed", int, "Seed S of Optuna's choices; trial k trains with the seed S + k.", 0),
     Option("eval-period", int | None, "Steps between evaluations; a twentieth of --steps unless given.", None),
-    Option("eval-episodes", int, "Episodes of each.", 10),
-    Option("protocol", str | None, "The environment's protocol, as `tengen train` takes it.", None),
-    Option("preset", str | None, "What is not chosen: the preset of this name or file, or none.", None),
-    Option("set", tuple[str, ...], "Further settings that are not chosen: NAME=VALUE.", ()),
+    Option("eval-episodes", int, "Episodes of each evaluation.", 10),
+    Option(
+        "protocol", str | None, "The environment's protocol, as `tengen train` takes it; its own unless given.", None
+    ),
+    Option(
+        "preset",
+        str | None,
+        "What is not chosen: a preset's name or file, or none; the agent's own unless given.",
+        None,
+    ),
+    Option("set", tuple[str, ...], "A setting that is not chosen, as in driver=python.", (), "NAME=VALUE ..."),
     Option(
         "pruner", Literal["median", "none"], "median stops trials that are worse than most at the same step.", "median"
     ),
@@ -49,6 +60,19 @@ _OPTIONS = (
     Option("json", bool, "Print one JSON object.", False),
 )
 
+_OF_THE_SWEEP = (
+    "seed",
+    "steps",
+    "eval-period",
+    "eval-episodes",
+    "env",
+    "run-dir",
+    "preset",
+    "protocol",
+    "threads",
+    "resume",
+)
+_POINTS = 20  # of a trial's curve
 _SHOWN = 5  # trials in the table
 
 
@@ -82,6 +106,11 @@ def run(arguments: Sequence[str]) -> int:
         return 128 + stopped
     best = sweep.write_best(given["agent"], given["env"])
     rows = sweep.trials()
+    if elsewhere := sweep.elsewhere():
+        print(
+            f"{elsewhere} trials are still running in other processes, the last of which writes it all again",
+            file=sys.stderr,
+        )
     if given["json"]:
         print(json.dumps({"preset": str(best), "trials": rows}))
     else:
@@ -101,17 +130,30 @@ def _fields(parsed: Parsed) -> list[Field]:
     for name in ("seed", "jobs"):
         if given[name] < 0:
             raise UserError(f"--{name} must not be negative, got {given[name]}")
+    if given["eval-period"] is not None and not 1 <= given["eval-period"] <= given["steps"]:
+        raise UserError(f"--eval-period must be between 1 and --steps {given['steps']}, got {given['eval-period']}")
+    for text in rejoined(given["set"]):
+        if "=" not in text:
+            raise UserError(f"--set takes NAME=VALUE, as in driver=python, got {text!r}")
     fields = [parse_field(text) for text in rejoined(given["field"])]
     if not fields:
         raise UserError(f"--field is missing: nothing is chosen, as in `{_COMMAND.examples[0]}`")
+    for option, names in (("field", [field.name for field in fields]), ("set", _names(rejoined(given["set"])))):
+        for name in names:
+            if name.replace("_", "-") in _OF_THE_SWEEP:
+                raise UserError(f"--{option} {name}: this is the sweep's own, the same for all trials")
     doubles = [field.name for field in fields if [other.name for other in fields].count(field.name) > 1]
     if doubles:
         raise UserError(f"--field {doubles[0]} is given twice: leave one of the two out")
     return fields
 
 
+def _names(assignments: Sequence[str]) -> list[str]:
+    return [text.partition("=")[0] for text in assignments]
+
+
 def _period(given: Mapping[str, Any]) -> int:
-    return int(given["eval-period"] or max(1, given["steps"] // 20))
+    return int(given["eval-period"] or max(1, given["steps"] // _POINTS))
 
 
 def _try_ends(given: Mapping[str, Any], fields: Sequence[Field], out: Path) -> None:

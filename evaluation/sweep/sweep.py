@@ -7,26 +7,24 @@ most at the same step is stopped. A trial that was interrupted is resumed. Read 
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
 import signal
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tengen.checkpoint import RunLock, write_json
 from tengen.checkpoint.files import replace
-from tengen.config import default_settings
 from tengen.errors import UserError
 from tengen.evaluation.comparison.finished import SCORE
 from tengen.evaluation.jobs.runner import Display, Job, failure_of, last_step, start_job, state_of
+from tengen.evaluation.sweep.preset_file import preset_text
 from tengen.evaluation.sweep.search_space import Field
 from tengen.run.signals import StopSignals
 from tengen.tracking.jsonl import METRICS_FILE, read_metrics
@@ -36,12 +34,14 @@ if TYPE_CHECKING:
     import subprocess
 
     from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+    from tengen.evaluation.sweep.journal import Pruner
 
 _POLL_PERIOD = 0.5  # seconds
-_STARTUP_TRIALS = 5  # that are not pruned, and chosen at random
+_PATIENCE = 1.0  # seconds
 _LAST_PART = 0.25  # of the evaluations, whose mean a trial is judged by
 
-Pruner = Literal["median", "none"]
 MakeJob = Callable[[int, Mapping[str, str], Path], Job]
 """Makes a trial's job from its number, its fields' values and its folder."""
 
@@ -93,7 +93,8 @@ class Sweep:
         self._make_job = make_job
         self._steps = int(settings["steps"])
         _claim(folder, {**settings, "fields": [str(field) for field in fields]})
-        self._study = _open_study(folder, pruner, seed)
+        self._seed = seed
+        self._study = _open_study(folder, pruner)
 
     def run(self, num_trials: int, display: Display, *, num_parallel: int) -> int | None:
         """Have a number of trials done, those from before included; return the signal that stopped it, if any.
@@ -131,26 +132,36 @@ class Sweep:
         """Go on with a trial that nobody is at, or begin another; None where there are enough."""
         from optuna.trial import Trial, TrialState
 
-        trials = self._study.get_trials(deepcopy=False)
-        for frozen in trials:
-            if frozen.state == TrialState.RUNNING:
-                lock = self._lock(frozen.number)
-                if lock is not None:
-                    display.message(f"trial {frozen.number} goes on")
-                    return self._start(Trial(self._study, frozen._trial_id), lock, set(frozen.intermediate_values))
-        if sum(frozen.state != TrialState.FAIL for frozen in trials) >= num_trials or len(trials) >= 2 * num_trials:
-            return None
-        trial = self._study.ask()
-        lock = self._lock(trial.number)
-        assert lock is not None, "somebody else has a trial of this number"
-        return self._start(trial, lock, set())
+        from tengen.evaluation.sweep.journal import alone, sampler
+
+        (self.folder / "locks").mkdir(exist_ok=True)
+        with alone(self.folder / "locks" / "beginning"):  # or two processes would begin one too many
+            trials = self._study.get_trials(deepcopy=False)
+            for frozen in trials:
+                lock = self._lock(frozen.number) if frozen.state == TrialState.RUNNING else None
+                if lock is None:
+                    continue
+                if self._frozen(frozen.number).state != TrialState.RUNNING:  # it has just come to its end
+                    lock.release()
+                    continue
+                display.message(f"trial {frozen.number} goes on")
+                self._study.sampler = sampler(self._seed, frozen.number)
+                return self._start(Trial(self._study, frozen._trial_id), lock, set(frozen.intermediate_values))
+            if sum(frozen.state != TrialState.FAIL for frozen in trials) >= num_trials or len(trials) >= 2 * num_trials:
+                return None
+            self._study.sampler = sampler(self._seed, len(trials))
+            trial = self._study.ask()
+            lock = self._lock(trial.number)
+            assert lock is not None, "somebody else has a trial of this number"
+            return self._start(trial, lock, set())
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
 
     def _lock(self, number: int) -> RunLock | None:
         """Return the lock of a trial, held; None where another process holds it."""
-        path = self.folder / "locks" / f"trial_{number:05d}"
-        path.parent.mkdir(exist_ok=True)
         try:
-            return RunLock(path).acquire()
+            return RunLock(self.folder / "locks" / f"trial_{number:05d}").acquire()
         except UserError:
             return None
 
@@ -176,7 +187,6 @@ class Sweep:
             each.stop()
         if not done:
             return False
-        each.lock.release()
         reason = failure_of(each.job, each.process.returncode, stopped=stopped or each.pruned)
         if state_of(each.job) == "done" and scores:
             self._study.tell(each.trial, judged(list(scores.values())))
@@ -185,6 +195,7 @@ class Sweep:
         elif reason is not None or not stopped:
             self._study.tell(each.trial, state=TrialState.FAIL)
             display.message(f"{each.job.name} failed: {reason or 'it has no evaluation'}")
+        each.lock.release()  # not before: a trial that is running and free is one that was interrupted
         return True
 
     def _show(self, running: Sequence[_Running], steps: dict[str, int], display: Display) -> None:
@@ -207,6 +218,10 @@ class Sweep:
         ]
         return sorted(rows, key=lambda row: -np.inf if row["value"] is None else row["value"], reverse=True)
 
+    def elsewhere(self) -> int:
+        """Return how many trials are running, in other processes."""
+        return sum(row["state"] == "running" for row in self.trials())
+
     def write_best(self, agent: str, env: str) -> Path:
         """Write the best trial's settings as a preset, and a table of all trials.
 
@@ -216,7 +231,8 @@ class Sweep:
         rows = self.trials()
         finished = [row for row in rows if row["state"] == "complete"]
         if not finished:
-            raise UserError(f"no trial in {self.folder} came to its end: see {self.folder / 'logs'}")
+            running = " yet, other processes are at it" if self.elsewhere() else f": see {self.folder / 'logs'}"
+            raise UserError(f"no trial in {self.folder} came to its end{running}")
         best = finished[0]
         text = io.StringIO()
         writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
@@ -247,39 +263,6 @@ def scores_of(folder: Path) -> dict[int, float]:
     return {int(row[STEP_KEY]): float(row[SCORE]) for row in rows if np.isfinite(float(row.get(SCORE, np.nan)))}
 
 
-def preset_text(agent: str, env: str, source: str, settings: Mapping[str, Any]) -> str:
-    """Return a run's settings as a preset file: whatever differs from the agent's defaults.
-
-    Args:
-        agent: Its registered name.
-        env: The environment's id.
-        source: Where the settings come from.
-        settings: The run's `config.json`.
-    """
-    name = f"sweep-{agent}-{env}".replace(":", "-").replace("/", "-").lower()
-    defaults = default_settings(agent)
-    lines = [f"[{name}]", f'for = {{ agent = "{agent}", env = "{env}" }}', f"source = {json.dumps(source)}"]
-    lines.append(f"steps = {settings['steps']}")
-    if settings["env"]["num_envs"] != 1:
-        lines.append(f"num_envs = {settings['env']['num_envs']}")
-    lines += ["", f"[{name}.agent]"]
-    for key, value in settings["agent_config"].items():
-        default = defaults["agent_config"].get(key)
-        if value is None and default is not None:
-            lines.append(f"# {key} is none, which a preset can't say: give --agent.{key.replace('_', '-')} none")
-        elif json.dumps(value) != json.dumps(default) and key != "total_steps":
-            lines.append(f"{key} = {_toml(value)}")
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value)
-
-
 def _claim(folder: Path, settings: Mapping[str, Any]) -> None:
     """Write what a search is of into its folder, or see that it is the same.
 
@@ -288,11 +271,13 @@ def _claim(folder: Path, settings: Mapping[str, Any]) -> None:
     """
     path = folder / "sweep.json"
     wanted = json.loads(json.dumps(settings))
+    if not path.exists() and folder.exists() and any(folder.iterdir()):
+        time.sleep(_PATIENCE)  # another process may have begun the same search, and be writing the file
+        if not path.exists():
+            raise UserError(f"{folder} holds other files: choose another --out")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        if folder.exists() and any(folder.iterdir()):
-            raise UserError(f"{folder} holds other files: choose another --out") from None
         folder.mkdir(parents=True, exist_ok=True)
         write_json(path, wanted)
         return
@@ -307,27 +292,9 @@ def _claim(folder: Path, settings: Mapping[str, Any]) -> None:
         )
 
 
-def _open_study(folder: Path, pruner: Pruner, seed: int) -> Study:
+def _open_study(folder: Path, pruner: Pruner) -> Study:
     try:
-        import optuna
-    except ImportError as error:
+        from tengen.evaluation.sweep.journal import open_study
+    except ModuleNotFoundError as error:
         raise UserError("a sweep needs Optuna, which is not installed: pip install 'tengen[sweep]'") from error
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = JournalStorage(JournalFileBackend(str(folder / "journal.log")))
-    with warnings.catch_warnings(), contextlib.suppress(AttributeError):
-        warnings.simplefilter("ignore")  # of experimental features
-        study = optuna.create_study(storage=storage, study_name="sweep", direction="maximize", load_if_exists=True)
-        # A resumed search does not draw again what it drew at first.
-        own_seed = int(np.random.SeedSequence([seed, len(study.get_trials(deepcopy=False))]).generate_state(1)[0])
-        study.sampler = optuna.samplers.TPESampler(
-            seed=own_seed, n_startup_trials=_STARTUP_TRIALS, constant_liar=True, multivariate=True
-        )
-    study.pruner = (
-        optuna.pruners.MedianPruner(n_startup_trials=_STARTUP_TRIALS)
-        if pruner == "median"
-        else optuna.pruners.NopPruner()
-    )
-    return study
+    return open_study(folder, pruner)
