@@ -263,6 +263,8 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--eval-period", "2000"], "--eval-period must be between 1 and --steps 1000"),
         (["--set", "dqn.gamma=0.9"], "'dqn' is none of --agents"),
         (["--set", "q_learning.step_sice=0.9"], "there is no option --step-sice"),
+        (["--set", "q_learning.steps=9"], "steps is the comparison's own, the same for all agents"),
+        (["--set", "random.seed=9"], "seed is the comparison's own"),
         (["--set", "gamma"], "--set takes AGENT.FIELD=VALUE"),
         (["--runs", "somewhere"], "leave --agents out"),
     ],

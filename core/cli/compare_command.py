@@ -66,6 +66,12 @@ _OPTIONS = (
     Option("json", bool, "Print one JSON object.", False),
 )
 
+# Settings that belong to the comparison: for one agent alone they would make the others no comparison.
+_OF_ALL = (
+    *("seed", "steps", "eval_period", "eval_episodes", "env", "protocol"),
+    *("run_dir", "threads", "num_runs", "resume", "preset"),
+)
+
 _FEWEST_POINTS, _MOST_POINTS = 20, 50  # of a curve
 
 
@@ -213,6 +219,8 @@ def _settings_of_agents(given: Mapping[str, Any]) -> dict[str, list[str]]:
             hint = did_you_mean(agent, list(given["agents"]))
             raise UserError(f"--set {text}: {agent!r} is none of --agents {', '.join(given['agents'])}.{hint}")
         name = name.replace("-", "_")
+        if name in _OF_ALL or name.startswith("track"):
+            raise UserError(f"--set {text}: {name} is the comparison's own, the same for all agents")
         own = name in field_types(resolve_agent(agent)[0])
         found.setdefault(agent, []).append(f"--{'agent.' if own else ''}{name.replace('_', '-')}={value}")
     return found
