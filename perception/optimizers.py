@@ -55,18 +55,21 @@ class Gradient:
 
     def __init__(self, parameters: Iterable[Tensor]) -> None:
         self._parameters = list(parameters)
-        sizes = [parameter.numel() for parameter in self._parameters]
-        self.values = torch.zeros(sum(sizes), device=self._parameters[0].device)
-        # In the parameter's own memory format, which optimizers walk both in.
-        self._parts = [
-            part.as_strided(parameter.shape, parameter.stride())
-            for part, parameter in zip(torch.split(self.values, sizes), self._parameters, strict=True)
-        ]
+        self.values, self._parts = _room_for(self._parameters)
+        self._part_of = {id(own): part for own, part in zip(self._parameters, self._parts, strict=True)}
+
+    def of(self, parameter: Tensor) -> Tensor:
+        """Return the part of a parameter."""
+        return self._part_of[id(parameter)]
 
     @torch.no_grad()
     def set(self, gradients: Sequence[Tensor]) -> None:
         """Take the gradient of each parameter, of any precision."""
         torch._foreach_copy_(self._parts, list(gradients))
+        self.publish()
+
+    def publish(self) -> None:
+        """Let the parameters have their parts as `grad`."""
         for parameter, part in zip(self._parameters, self._parts, strict=True):
             parameter.grad = part
 
@@ -74,4 +77,81 @@ class Gradient:
     def clip(self, largest: float) -> None:
         """Shorten it to a norm, if it is longer."""
         norm = torch.linalg.vector_norm(self.values)
+        if norm.device.type == "cpu" and norm + 1e-6 <= largest:  # of a GPU's one would have to wait for the answer
+            return
         self.values.mul_((largest / (norm + 1e-6)).clamp_(max=1.0))
+
+
+class FlatAdam(optim.Adam):
+    """Torch's fused Adam over parameters that lie in one vector: one pass, in place of one for each parameter.
+
+    Its steps and states are those of torch's. It moves the parameters into the vector, of which they are parts then.
+
+    Args:
+        parameters: What to optimise.
+        gradient: Theirs.
+        lr: Step size.
+        eps: Adam's epsilon.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], gradient: Gradient, lr: float, *, eps: float) -> None:
+        super().__init__(parameters, lr, eps=eps, fused=True)
+        self._gradient = gradient
+        self._parameters = list(self.param_groups[0]["params"])
+        self._values, parts = _room_for(self._parameters)
+        for parameter, part in zip(self._parameters, parts, strict=True):
+            part.copy_(parameter.detach())
+            parameter.data = part
+        self._means, self._squares = _room_for(self._parameters), _room_for(self._parameters)
+        self._count = torch.zeros(())
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]  # no closure to rerun
+        """Make one step in place."""
+        if not self.state:
+            self._remember()
+        (group,) = self.param_groups
+        self._count += 1
+        torch._fused_adam_(
+            *([self._values], [self._gradient.values], [self._means[0]], [self._squares[0]], [], [self._count]),
+            lr=group["lr"],
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            weight_decay=0.0,
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def _remember(self) -> None:
+        """Let the state be made of parts of the vectors."""
+        for parameter, mean, square in zip(self._parameters, self._means[1], self._squares[1], strict=True):
+            self.state[parameter] = {"step": self._count, "exp_avg": mean, "exp_avg_sq": square}
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Take over moments and the number of steps."""
+        super().load_state_dict(state_dict)
+        if not self.state:
+            for room in (self._means[0], self._squares[0], self._count):
+                room.zero_()
+            return
+        for parameter, mean, square in zip(self._parameters, self._means[1], self._squares[1], strict=True):
+            saved = self.state[parameter]
+            mean.copy_(saved["exp_avg"])
+            square.copy_(saved["exp_avg_sq"])
+            self._count.copy_(saved["step"])
+        self._remember()
+
+
+def _room_for(parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Return a vector of zeros, and its parts in the shapes and memory formats of parameters.
+
+    Optimizers walk parameters and moments in the order of memory.
+    """
+    sizes = [parameter.numel() for parameter in parameters]
+    values = torch.zeros(sum(sizes), device=parameters[0].device)
+    parts = [
+        part.as_strided(parameter.shape, parameter.stride())
+        for part, parameter in zip(torch.split(values, sizes), parameters, strict=True)
+    ]
+    return values, parts

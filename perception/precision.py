@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from tengen.perception.layers import NoisyLinear
+from tengen.perception.optimizers import Gradient
 
 _IN_BFLOAT16 = (nn.Linear, nn.Conv2d, NoisyLinear)  # of whose parameters autocast takes bfloat16
 
@@ -17,22 +18,31 @@ _IN_BFLOAT16 = (nn.Linear, nn.Conv2d, NoisyLinear)  # of whose parameters autoca
 class Computation(Protocol):
     """Computes a network."""
 
-    @property
-    def leaves(self) -> Sequence[Tensor]:
-        """What to differentiate its outputs by, in the order of the network's parameters."""
-        ...
-
     def __call__(self, x: Tensor) -> Tensor:
         """Return the network's outputs."""
         ...
 
+    def differentiate(self, loss: Tensor, gradient: Gradient) -> None:
+        """Write the gradient, by the network's parameters, of a function of the latest outputs."""
+        ...
 
-class Plain:
+
+class _ByAutograd:
+    """Differentiates a function of a network's outputs by its leaves, in the order of its parameters."""
+
+    leaves: Sequence[Tensor]
+
+    def differentiate(self, loss: Tensor, gradient: Gradient) -> None:
+        """Write the gradient."""
+        gradient.set(torch.autograd.grad(loss, list(self.leaves)))
+
+
+class Plain(_ByAutograd):
     """Computes a network as it is."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
-        self.leaves: Sequence[Tensor] = list(network.parameters())
+        self.leaves = list(network.parameters())
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the network's outputs."""
@@ -40,7 +50,7 @@ class Plain:
         return outputs
 
 
-class Autocast:
+class Autocast(_ByAutograd):
     """Computes a network in bfloat16; its parameters are rounded in every call.
 
     Args:
@@ -51,7 +61,7 @@ class Autocast:
     def __init__(self, network: nn.Module, device_type: str) -> None:
         self.network = network
         self.device_type = device_type
-        self.leaves: Sequence[Tensor] = list(network.parameters())
+        self.leaves = list(network.parameters())
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the network's outputs."""
@@ -60,7 +70,7 @@ class Autocast:
         return outputs
 
 
-class Rounded:
+class Rounded(_ByAutograd):
     """Computes a network in bfloat16 with rounded copies of its parameters, made anew when these have changed.
 
     Outputs and gradients are those of `Autocast`, bit for bit, without rounding everything in every call.
@@ -91,7 +101,7 @@ class Rounded:
                 self._swapped[name] = leaf
                 self._pairs.append((parameter, leaf))
             leaves.append(leaf)
-        self.leaves: Sequence[Tensor] = leaves
+        self.leaves = leaves
         self._version = self._current_version()
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -111,7 +121,7 @@ class Rounded:
 
 
 def computation(network: nn.Module, device_type: str, *, in_bfloat16: bool, compiles: bool = False) -> Computation:
-    """Return how to compute a network.
+    """Return how to compute a network with autograd.
 
     Args:
         network: With float32 parameters.

@@ -310,6 +310,9 @@ def test_a_compiled_loss_is_the_same_loss(fields: dict[str, Any]) -> None:
 
 def test_the_kernels_learn_where_they_can_and_say_so() -> None:
     assert str(build(backend="auto").note).startswith("learning by compiled kernels")
-    assert build(backend="auto", dueling=True).note is None
+    assert build(backend="auto", dueling=True).note == "computing with gradients by hand"
+    assert build(backend="torch").note is None
     with pytest.raises(UserError, match=r"agent\.backend compiled can't be had here: it does not know agent\.noisy"):
         build(backend="compiled", noisy=True)
+    with pytest.raises(UserError, match=r"agent\.backend by_hand can't be had here: torch compiles"):
+        build(backend="by_hand", compile=True)

@@ -16,7 +16,7 @@ from tengen.agents.dqn.learner import TorchLearner
 from tengen.perception.layers import Noise
 from tengen.perception.networks import Pixels, q_network
 from tengen.perception.optimizers import Gradient
-from tengen.perception.precision import Autocast, Computation, Plain, Rounded, computation
+from tengen.perception.precision import Autocast, Plain, Rounded, computation
 from tengen.types import EnvSpec, Transition
 
 PICTURES = gym.spaces.Box(0, 255, (4, 36, 36), np.uint8)
@@ -56,7 +56,7 @@ def batch(seed: int) -> Transition:
     )
 
 
-def gradients(compute: Computation, x: Tensor) -> list[Tensor]:
+def gradients(compute: Plain | Autocast | Rounded, x: Tensor) -> list[Tensor]:
     return [g.float() for g in torch.autograd.grad(compute(x).float().square().mean(), list(compute.leaves))]
 
 
@@ -142,9 +142,9 @@ def test_copies_are_kept_where_nothing_else_does_it(
 def test_updates_in_bfloat16_are_those_of_autocast_bit_for_bit(
     fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = learner("bfloat16", target_period=2, **fields)
+    kept = learner("bfloat16", target_period=2, backend="torch", **fields)
     monkeypatch.setattr("tengen.agents.dqn.learner.computation", lambda network, *_, **__: Autocast(network, "cpu"))
-    plain = learner("bfloat16", target_period=2, **fields)
+    plain = learner("bfloat16", target_period=2, backend="torch", **fields)
     observation = frames(7).numpy()
     for seed in range(5):
         found, expected = kept.update(batch(seed), 0), plain.update(batch(seed), 0)
@@ -154,9 +154,12 @@ def test_updates_in_bfloat16_are_those_of_autocast_bit_for_bit(
         assert torch.equal(own, theirs)
 
 
+@pytest.mark.parametrize("backend", ["torch", "by_hand"])
 @pytest.mark.parametrize("fields", VARIANTS)
-def test_bfloat16_gives_the_losses_and_gradients_of_float32_on_the_same_batches(fields: dict[str, Any]) -> None:
-    exact, rounded = (learner(p, gradient_clip=None, **fields) for p in ("float32", "bfloat16"))
+def test_bfloat16_gives_the_losses_and_gradients_of_float32_on_the_same_batches(
+    fields: dict[str, Any], backend: str
+) -> None:
+    exact, rounded = (learner(p, gradient_clip=None, backend=backend, **fields) for p in ("float32", "bfloat16"))
     for seed in range(3):
         expected, found = (one.update(batch(seed), 0).metrics["losses/loss"] for one in (exact, rounded))
         assert float(found) == pytest.approx(float(expected), rel=0.02)
@@ -165,9 +168,10 @@ def test_bfloat16_gives_the_losses_and_gradients_of_float32_on_the_same_batches(
         rounded.load_state_dict({**exact.state_dict(), "autocast": True})  # so that rounding does not pile up
 
 
+@pytest.mark.parametrize("backend", ["torch", "by_hand"])
 @pytest.mark.parametrize("fields", VARIANTS)
-def test_a_learner_in_bfloat16_goes_on_exactly_from_its_state(fields: dict[str, Any]) -> None:
-    through, resumed = (learner("bfloat16", target_period=2, **fields) for _ in range(2))
+def test_a_learner_in_bfloat16_goes_on_exactly_from_its_state(fields: dict[str, Any], backend: str) -> None:
+    through, resumed = (learner("bfloat16", target_period=2, backend=backend, **fields) for _ in range(2))
     for seed in range(3):
         through.update(batch(seed), 0)
     resumed.load_state_dict(copy.deepcopy(through.state_dict()))

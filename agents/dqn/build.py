@@ -17,13 +17,15 @@ from tengen.agents.dqn.losses import LOSSES
 from tengen.agents.dqn.pace import AtOnce, Overlapped
 from tengen.agents.dqn.practice import Practice, PrioritizedPractice, UniformPractice
 from tengen.agents.dqn.scaling import PlainScale, PopArt, Scale
+from tengen.agents.dqn.slopes import slopes_of
 from tengen.agents.dqn.targets import NoTarget, PeriodicTarget, PolyakTarget, Target
 from tengen.agents.dqn.upload import PinnedMemory, SharedMemory
 from tengen.contracts import Replay
 from tengen.errors import UserError
+from tengen.perception.by_hand import why_not_by_hand
 from tengen.perception.layers import Noise, output_layers
 from tengen.perception.networks import q_network
-from tengen.perception.optimizers import CentredRMSprop
+from tengen.perception.optimizers import CentredRMSprop, FlatAdam, Gradient
 from tengen.perception.precision import computes_in_bfloat16
 from tengen.replay import LatestStep, PrioritizedReplay, UniformReplay
 from tengen.schedules import LinearSchedule
@@ -90,9 +92,13 @@ def _learner(
         noise=config.noise_start if config.noisy else None,
     ).to(device)
     generators = _generator(noise_rng, device), _generator(noise_rng, device)
-    if config.backend == "torch" or reason is not None:
-        return _torch_learner(config, head, network, generators, device)
-    return compiled_learner(config, spec, network, generators, learning_rate(config))
+    if reason is None and config.backend in ("auto", "compiled"):
+        return compiled_learner(config, spec, network, generators, learning_rate(config))
+    reason = "torch compiles its own gradients" if config.compile else why_not_by_hand(network, device.type)
+    if config.backend == "by_hand" and reason is not None:
+        raise UserError(f"agent.backend by_hand can't be had here: {reason}; leave it out, or change that")
+    by_hand = reason is None and config.backend != "torch"
+    return _torch_learner(config, head, network, generators, device, by_hand=by_hand)
 
 
 def _torch_learner(
@@ -101,9 +107,13 @@ def _torch_learner(
     network: nn.Sequential,
     generators: tuple[torch.Generator, torch.Generator],
     device: torch.device,
+    *,
+    by_hand: bool,
 ) -> TorchLearner:
     target = _target(config, network)
     networks: list[nn.Module] = [network] if target.network is network else [network, target.network]
+    gradient = Gradient(network.parameters())
+    optimizer = _optimizer(config, network, gradient, device)
     acting = copy.deepcopy(network).requires_grad_(False) if config.overlap else network
     return TorchLearner(
         network,
@@ -112,7 +122,8 @@ def _torch_learner(
         network if config.double else target.network,
         head,
         _scale(config, head, networks, device),
-        _optimizer(config, network),
+        gradient,
+        optimizer,
         learning_rate(config),
         noise=Noise(networks, generators[0]),
         acting_noise=Noise([acting], generators[1]),
@@ -120,6 +131,8 @@ def _torch_learner(
         gradient_clip=config.gradient_clip,
         device=device,
         autocast=computes_in_bfloat16(config.precision, device),
+        by_hand=by_hand,
+        slopes=slopes_of(config, head) if by_hand else None,
         compile=config.compile,
     )
 
@@ -174,11 +187,13 @@ def _target(config: DQNConfig, network: nn.Sequential) -> Target:
     return PeriodicTarget(network, frozen, config.target_period)
 
 
-def _optimizer(config: DQNConfig, network: nn.Module) -> optim.Optimizer:
+def _optimizer(config: DQNConfig, network: nn.Module, gradient: Gradient, device: torch.device) -> optim.Optimizer:
     if config.optimizer == "rmsprop":
         # Mnih et al. (2015), Extended Data Table 1. Its 0.01 belongs to a loss summed over the batch; ours is the mean.
         epsilon = 0.01 / config.batch_size**2
         return CentredRMSprop(network.parameters(), config.learning_rate, decay=0.95, epsilon=epsilon)
+    if device.type == "cpu":
+        return FlatAdam(network.parameters(), gradient, config.learning_rate, eps=config.adam_epsilon)
     return optim.Adam(network.parameters(), config.learning_rate, eps=config.adam_epsilon, fused=True)
 
 

@@ -112,8 +112,8 @@ class DQNConfig:
     """Learn while the environments take their next step, from data up to the step before; for GPUs."""
     compile: bool = False
     """Compile the loss by torch.compile (on a GPU with CUDA graphs); takes a minute at the start."""
-    backend: Literal["auto", "torch", "compiled"] = "auto"
-    """torch, or compiled kernels for small fully connected networks on the CPU; auto: the kernels where they can."""
+    backend: Literal["auto", "torch", "by_hand", "compiled"] = "auto"
+    """torch; on a CPU by_hand, torch without autograd, or compiled, kernels for small MLPs; auto: the fastest."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Arithmetic of forward and backward passes; auto takes bfloat16 where the run starts on a processor with it."""
 

@@ -11,8 +11,10 @@ from torch import Tensor, nn, optim
 from tengen.agents.dqn.heads import Head, Particles
 from tengen.agents.dqn.losses import greedy_action, of_action, q_learning_target
 from tengen.agents.dqn.scaling import Scale
+from tengen.agents.dqn.slopes import Slopes
 from tengen.agents.dqn.targets import Target, copy_parameters
 from tengen.agents.dqn.upload import TensorBatch, Upload
+from tengen.perception.by_hand import ByHand
 from tengen.perception.layers import Noise
 from tengen.perception.optimizers import Gradient
 from tengen.perception.precision import Computation, computation
@@ -91,7 +93,8 @@ class TorchLearner:
         chooser: Chooses the next action: the target network, or for double Q-learning the online one.
         head: What the M outputs mean.
         scale: In which units.
-        optimizer: Of the online network's parameters.
+        gradient: Of the online network's parameters.
+        optimizer: Makes steps by it.
         learning_rate: By environment steps.
         noise: Of the online and the target network while learning.
         acting_noise: Of the acting network.
@@ -99,17 +102,20 @@ class TorchLearner:
         gradient_clip: Largest norm of the gradient, or None.
         device: Where the networks are.
         autocast: Compute in bfloat16.
+        by_hand: Compute the networks without autograd; `why_not_by_hand` must have nothing to say about them.
+        slopes: With `by_hand`: finds the slopes by their outputs; None leaves this to autograd.
         compile: Compile the loss and its gradient by `torch.compile`.
     """
 
     def __init__(
         self,
-        network: nn.Module,
-        acting: nn.Module,
+        network: nn.Sequential,
+        acting: nn.Sequential,
         target: Target,
-        chooser: nn.Module,
+        chooser: nn.Sequential,
         head: Head,
         scale: Scale,
+        gradient: Gradient,
         optimizer: optim.Optimizer,
         learning_rate: LinearSchedule,
         *,
@@ -119,6 +125,8 @@ class TorchLearner:
         gradient_clip: float | None,
         device: torch.device,
         autocast: bool,
+        by_hand: bool = False,
+        slopes: Slopes | None = None,
         compile: bool = False,
     ) -> None:
         self.network = network
@@ -127,6 +135,7 @@ class TorchLearner:
         self.chooser = chooser
         self.head = head
         self.scale = scale
+        self.gradient = gradient
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.noise = noise
@@ -134,9 +143,10 @@ class TorchLearner:
         self.upload = upload
         self.gradient_clip = gradient_clip
         self.device = device
+        self.by_hand = by_hand
+        self.slopes = slopes
         self.compile = compile
         self.num_updates = 0
-        self.gradient = Gradient(network.parameters())
         self._compute_in(bfloat16=autocast)
         if compile:
             mode = "reduce-overhead" if device.type == "cuda" else "default"  # the former captures CUDA graphs
@@ -144,17 +154,22 @@ class TorchLearner:
 
     @property
     def note(self) -> str | None:
-        """That it computes in bfloat16, if it does."""
-        return "computing in bfloat16" if self.autocast else None
+        """How it computes, where that is not as torch does by itself."""
+        how = (["with gradients by hand"] if self.by_hand else []) + (["in bfloat16"] if self.autocast else [])
+        return f"computing {' '.join(how)}" if how else None
 
     def _compute_in(self, *, bfloat16: bool) -> None:
         """Set the precision of all networks."""
         self.autocast = bfloat16
         made: dict[nn.Module, Computation] = {}
 
-        def of(network: nn.Module) -> Computation:
+        def of(network: nn.Sequential) -> Computation:
             if network not in made:
-                made[network] = computation(network, self.device.type, in_bfloat16=bfloat16, compiles=self.compile)
+                made[network] = (
+                    ByHand(network, in_bfloat16=bfloat16)
+                    if self.by_hand
+                    else computation(network, self.device.type, in_bfloat16=bfloat16, compiles=self.compile)
+                )
             return made[network]
 
         self._online, self._acting = of(self.network), of(self.acting)
@@ -196,8 +211,7 @@ class TorchLearner:
 
     def update(self, batch: Transition, num_steps: int, weights: Array | None = None) -> Learnt:
         """Make one gradient step on a batch."""
-        losses = self.losses_of(batch, weights)
-        self.gradient.set(torch.autograd.grad(losses.mean, self._online.leaves))
+        learnt = self._differentiate(batch, weights)
         if self.gradient_clip is not None:
             self.gradient.clip(self.gradient_clip)
         for group in self.optimizer.param_groups:
@@ -206,8 +220,23 @@ class TorchLearner:
         torch.autograd.graph.increment_version(self.network.parameters())  # a fused step does not; see Rounded
         self.num_updates += 1
         self.target.after_update(self.num_updates)
-        metrics = {"losses/loss": losses.mean.detach().clone(), "losses/q_value": losses.q_tm1.mean()}
-        return Learnt(metrics, losses.errors)
+        return learnt
+
+    def _differentiate(self, batch: Transition, weights: Array | None) -> Learnt:
+        """Find the gradient of a batch's loss."""
+        if self.slopes is None:
+            losses = self.losses_of(batch, weights)
+            self._online.differentiate(losses.mean, self.gradient)
+            metrics = {"losses/loss": losses.mean.detach().clone(), "losses/q_value": losses.q_tm1.mean()}
+            return Learnt(metrics, losses.errors)
+        assert isinstance(self._online, ByHand)
+        self.noise.draw()
+        tensors = self.upload.batch(batch, weights)
+        with torch.no_grad():
+            outputs_t, choosing_t = self._outputs_t(tensors)
+            found = self.slopes(self._online(tensors.observation).float(), outputs_t, choosing_t, tensors)
+            self._online.backward(found.slopes, self.gradient)
+        return Learnt({"losses/loss": found.loss, "losses/q_value": found.q_tm1}, found.errors)
 
     def losses_of(self, batch: Transition, weights: Array | None = None) -> Losses:
         """Return the losses of a batch, with fresh noise; moves the scale."""
@@ -227,13 +256,17 @@ class TorchLearner:
     @torch.no_grad()
     def _target(self, batch: TensorBatch) -> Particles:
         """Return the distributions of returns that the predictions are fitted to."""
-        outputs_t = self._targets(batch.next_observation).float()  # [N, A, M]
-        choosing_t = outputs_t
-        if self._chooser is not self._targets:
-            choosing_t = self._chooser(batch.next_observation).float()
+        outputs_t, choosing_t = self._outputs_t(batch)
         a_t = greedy_action(self.head.values(choosing_t), batch.next_legal)
         position, weight = self.head.particles(of_action(outputs_t, a_t))
         return Particles(q_learning_target(batch.reward, batch.bootstrap, self.scale.to_returns(position)), weight)
+
+    def _outputs_t(self, batch: TensorBatch) -> tuple[Tensor, Tensor]:
+        """Return the outputs of the target network for the next observations, and those that choose, [N, A, M]."""
+        outputs_t = self._targets(batch.next_observation).float()
+        if self._chooser is self._targets:
+            return outputs_t, outputs_t
+        return outputs_t, self._chooser(batch.next_observation).float()
 
     def state_dict(self) -> State:
         """Return the networks, the optimizer's moments, scale, noise, the number of updates and the precision."""

@@ -11,7 +11,7 @@ from torch import nn
 class Target(Protocol):
     """Gives the target network and moves it."""
 
-    network: nn.Module
+    network: nn.Sequential
 
     def after_update(self, num_updates: int) -> None:
         """Move the target after an update of the online network."""
@@ -21,7 +21,7 @@ class Target(Protocol):
 class NoTarget:
     """The online network is its own target."""
 
-    def __init__(self, online: nn.Module) -> None:
+    def __init__(self, online: nn.Sequential) -> None:
         self.network = online
 
     def after_update(self, num_updates: int) -> None:
@@ -31,7 +31,7 @@ class NoTarget:
 class PeriodicTarget:
     """A frozen copy, renewed every `period` updates (Mnih et al. 2015, algorithm 1: C)."""
 
-    def __init__(self, online: nn.Module, network: nn.Module, period: int) -> None:
+    def __init__(self, online: nn.Sequential, network: nn.Sequential, period: int) -> None:
         self.online, self.network, self.period = online, network, period
 
     def after_update(self, num_updates: int) -> None:
@@ -43,7 +43,7 @@ class PeriodicTarget:
 class PolyakTarget:
     """An exponential moving average of the online network (Lillicrap et al. 2016, tau)."""
 
-    def __init__(self, online: nn.Module, network: nn.Module, rate: float) -> None:
+    def __init__(self, online: nn.Sequential, network: nn.Sequential, rate: float) -> None:
         self.online, self.network, self.rate = online, network, rate
 
     @torch.no_grad()
