@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def film_median_runs(comparison: Comparison, message: Callable[[str], None]) -> 
 
     What can't be filmed is left out, and said.
     """
+    for name in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):  # else pygame complains where there is no screen or sound card
+        os.environ.setdefault(name, "dummy")
     films = []
     for task in comparison.tasks:
         for agent in comparison.agents_on(task.name):

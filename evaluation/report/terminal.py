@@ -13,6 +13,8 @@ def summary(found: Mapping[str, Any]) -> str:
     lines = []
     for task in found["tasks"]:
         protocol = f", protocol {task['protocol']['name']}" if task["protocol"] else ""
+        if task["name"].endswith(protocol):  # it is part of the name where others differ in it
+            protocol = ""
         lines.append(f"{task['name']} after {task['steps']:,} steps{protocol}")
         rows = [["agent", "runs", "mean (95%)", "IQM (95%)", "time"]]
         for agent in task["agents"]:
@@ -21,7 +23,7 @@ def summary(found: Mapping[str, Any]) -> str:
             rows.append(
                 [agent["name"], str(len(agent["runs"])), interval(scores["mean"]), interval(scores["iqm"]), times]
             )
-        rows += [[name, "", amount(value), "", ""] for name, value in task["references"].items()]
+        rows += [[f"{name} (known)", "", amount(value), "", ""] for name, value in task["references"].items()]
         widths = [max(len(row[k]) for row in rows) for k in range(5)]
         lines += [
             "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -27,6 +27,7 @@ FOLDER = "summary"
 
 _MARK = "logged.json"  # the digest of what was logged last
 _LONGEST_TAG = 64  # of W&B
+_OFFLINE = "W&B is offline"
 
 
 def log_comparison(
@@ -54,13 +55,21 @@ def log_comparison(
         for agent in task["agents"]
         for run in agent["runs"]
     }
-    mirror_missing(places, message)
-    log_summary(found, out, replace(track, job_type="comparison", tags=("summary",)), films, message)
+    reasons: list[str] = []  # that single runs are offline for: said once
+
+    def other(text: str) -> None:
+        if text.startswith(_OFFLINE):
+            reasons.append(text.removeprefix(_OFFLINE).partition("; upload later")[0])
+        else:
+            message(text)
+
+    mirror_missing(places, other)
+    log_summary(found, out, replace(track, job_type="comparison", tags=("summary",)), films, other)
     waiting = [folder for folder in (*places, out / FOLDER) if _waits_for_upload(folder)]
     if waiting:
         roots = [out, *(folder for folder in waiting if out not in folder.parents)]
         segments = f"$(find {shlex.join(map(str, roots))} -type d -name 'offline-run-*' | sort)"
-        message(f"W&B is offline; upload later with: wandb sync {segments}")
+        message(f"{_OFFLINE}{next(iter(reasons), '')}; upload later with: wandb sync {segments}")
     if report:
         report_or_say_why_not(found, out, track, message, uploaded=not waiting)
 
