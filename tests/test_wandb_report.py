@@ -128,6 +128,8 @@ def test_a_report_is_remembered_by_what_it_tells(
     assert make_report(found, tmp_path / "mine", tmp_path, track) == "https://w/id1"
     assert make_report({**found, "notes": ["Another."]}, tmp_path / "mine", tmp_path, track) == "https://w/id2"
     assert [report.title for report in saved] == ["mine: dqn, ppo|x"] * 2
+    other_command = {**found, "notes": ["Another."], "command": ["tengen", "compare", "--jobs", "1"]}
+    assert make_report(other_command, tmp_path / "mine", tmp_path, track) == "https://w/id2"
     (tmp_path / wandb_report.MARK).write_text("{")
     assert make_report(found, tmp_path / "mine", tmp_path, track) == "https://w/id3"
 

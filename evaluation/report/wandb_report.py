@@ -54,7 +54,7 @@ def make_report(found: Mapping[str, Any], out: Path, summary: Path, track: Track
     import wandb
     from wandb_workspaces.reports import v2 as wr
 
-    digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+    digest = results_digest(found)
     made = _read_mark(summary / MARK)
     if made.get("sha256") == digest:
         return str(made["url"])
@@ -75,6 +75,12 @@ def make_report(found: Mapping[str, Any], out: Path, summary: Path, track: Track
         raise UserError(f"W&B has no project {entity}/{track.project} yet: upload the runs first") from error
     write_json(summary / MARK, {"sha256": digest, "url": report.url})
     return str(report.url)
+
+
+def results_digest(found: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a comparison's results, whatever command they were last looked at with."""
+    told = {name: value for name, value in found.items() if name != "command"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _read_mark(path: Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Start at `log_comparison`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -105,8 +104,8 @@ def report_or_say_why_not(
         except UserError as error:
             reason = str(error)
         except Exception as error:  # wandb may raise anything
-            reason = str(error) or type(error).__name__
-    message(f"no W&B Report ({reason.splitlines()[0]}): the same command makes it once W&B can be reached")
+            reason = _first_line(error)
+    message(f"no W&B Report ({reason}): the same command makes it once W&B can be reached")
 
 
 def mirror_missing(tracks: Mapping[Path, TrackConfig], message: Callable[[str], None]) -> None:
@@ -118,7 +117,7 @@ def mirror_missing(tracks: Mapping[Path, TrackConfig], message: Callable[[str], 
         try:
             WandbTracker(track, folder, run.config.to_dict(), resume_step=run.config.steps, message=message).close()
         except Exception as error:  # wandb may raise anything, and the run is in its folder
-            message(f"warning: {folder} was not logged to W&B ({error})")
+            message(f"warning: {folder} was not logged to W&B ({_first_line(error)})")
 
 
 def log_summary(
@@ -134,7 +133,7 @@ def log_summary(
         message: Shows the user a line.
     """
     folder = out / FOLDER
-    digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+    digest = wandb_report.results_digest(found)
     mark = folder / _MARK
     if mark.exists() and digest in mark.read_text(encoding="utf-8"):
         return
@@ -154,9 +153,13 @@ def log_summary(
         finally:
             tracker.close()
     except Exception as error:  # wandb may raise anything, and everything is in the folder
-        message(f"warning: the summary was not logged to W&B ({error}); {out} has all of it")
+        message(f"warning: the summary was not logged to W&B ({_first_line(error)}); {out} has all of it")
     else:
         write_json(mark, {"sha256": digest})
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def curve_rows(found: Mapping[str, Any]) -> list[tuple[int, dict[str, float]]]:
