@@ -5,7 +5,6 @@ Start at `log_comparison`.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
