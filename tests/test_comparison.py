@@ -204,6 +204,14 @@ def test_versions_that_differ_are_said(tmp_path: Path) -> None:
     assert "Runs differ in versions (torch: 2.13.0 / 2.13.1)." in read_comparison([first, second]).notes
 
 
+def test_a_version_that_older_runs_do_not_tell_is_no_difference(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "0", seed=0, scores=(1, 2), versions={"torch": "2.13.0"})
+    second = write_run(
+        tmp_path / "1", seed=1, scores=(1, 3), versions={"torch": "2.13.0", "stable-baselines3": "2.9.0"}
+    )
+    assert read_comparison([first, second]).notes == ()
+
+
 def test_different_environments_are_different_tasks(tmp_path: Path) -> None:
     folders = [write_run(tmp_path / "a", env="CartPole-v1"), write_run(tmp_path / "b", env="Acrobot-v1")]
     comparison = read_comparison(folders)

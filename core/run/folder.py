@@ -24,7 +24,7 @@ from tengen.checkpoint import CheckpointStore, write_json
 from tengen.config import RunConfig, run_config_from_dict
 from tengen.errors import UserError
 
-_NUMERICAL = ("numpy", "torch", "gymnasium", "ale-py", "numba")
+_NUMERICAL = ("numpy", "torch", "gymnasium", "ale-py", "numba", "scipy", "stable-baselines3", "sb3-contrib")
 
 
 @cache

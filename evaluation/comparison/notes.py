@@ -104,6 +104,7 @@ def _notes_on_machines(entries: Sequence[Entry]) -> list[str]:
         terms = [
             f"{name}: {' / '.join(dict.fromkeys(str(each.get(name, 'none')) for each in of_runs))}"
             for name in differing_names(of_runs)
+            if all(name in each for each in of_runs)  # older runs don't tell of every package
         ]
         if terms:
             notes.append(f"Runs differ in {what} ({'; '.join(terms)}).")
