@@ -205,10 +205,9 @@ def test_versions_that_differ_are_said(tmp_path: Path) -> None:
 
 
 def test_a_version_that_older_runs_do_not_tell_is_no_difference(tmp_path: Path) -> None:
-    first = write_run(tmp_path / "0", seed=0, scores=(1, 2), versions={"torch": "2.13.0"})
-    second = write_run(
-        tmp_path / "1", seed=1, scores=(1, 3), versions={"torch": "2.13.0", "stable-baselines3": "2.9.0"}
-    )
+    torch = {"torch": "2.13.0"}
+    first = write_run(tmp_path / "0", seed=0, scores=(1, 2), versions=torch)
+    second = write_run(tmp_path / "1", seed=1, scores=(1, 3), versions={**torch, "stable-baselines3": "2.9.0"})
     assert read_comparison([first, second]).notes == ()
 
 

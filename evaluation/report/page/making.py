@@ -56,7 +56,8 @@ def methods(found: Mapping[str, Any]) -> Markup:
 
 def _words(found: Mapping[str, Any]) -> dict[str, str]:
     return {
-        "score": "The mean return of the last evaluation: whole episodes, played by what the agent has learnt.",
+        "score": "The mean return of the last evaluation: whole episodes, the same ones for all agents with one seed, "
+        "played by what the agent has learnt.",
         "interval": f"{found['confidence']:.0%} percentiles of {found['resamples']:,} bootstrap resamples of the runs, "
         "task by task (of pairs 10,000, of curves and profiles 2,000). Too narrow with few runs.",
         "IQM": "Interquartile mean: the mean of the middle half of all runs. With fewer than 4 runs it is the mean.",
