@@ -6,29 +6,25 @@ and books between the products of matrices, takes much of a small network's time
 
 Start reading at `ByHand`.
 
-Shape letters: N rows, K inputs of a layer, M outputs, A actions.
+Shape letters: N rows, K inputs, M outputs of an action, A actions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tengen.perception._noisy_kernels import mix, slopes_of_size
-from tengen.perception._planes_kernels import convolve, convolve_backward
+from tengen.perception.convolution_stages import Convolution, PlanesConvolution
 from tengen.perception.layers import Dueling, NoisyLinear
 from tengen.perception.networks import Flatten, OneHot, Pixels
 from tengen.perception.optimizers import Gradient
 from tengen.perception.small_pictures import Planes
+from tengen.perception.stages import Dense, NoisyDense, Parameters, Reshape, Stage
 
 _INPUTS = (Flatten, OneHot, Pixels, Planes)
 _WITHIN = (nn.ReLU, nn.Flatten, nn.Unflatten)
-_aten = torch.ops.aten
 
 
 def why_not_by_hand(network: nn.Module, device_type: str) -> str | None:
@@ -51,58 +47,6 @@ def why_not_by_hand(network: nn.Module, device_type: str) -> str | None:
         if not known:
             return f"it does not know {layer}"
     return None
-
-
-class Parameters:
-    """The parameters of a network as they are computed with.
-
-    In bfloat16 they are rounded copies, made anew when the network's own have changed: torch counts the changes of each
-    tensor, for autograd's sake. Fused optimizers don't count: call `torch.autograd.graph.increment_version` after them.
-
-    Args:
-        network: With float32 parameters.
-        in_bfloat16: Round.
-    """
-
-    def __init__(self, network: nn.Module, *, in_bfloat16: bool) -> None:
-        self.dtype = torch.bfloat16 if in_bfloat16 else torch.float32
-        self._all = list(network.parameters())
-        self._rounded: list[tuple[Tensor, Tensor]] = []  # a parameter, and its copy
-        self.version = self._count()
-
-    def of(self, parameter: Tensor) -> Tensor:
-        """Return what is computed with in place of a parameter."""
-        used = parameter.detach().to(self.dtype)
-        if self.dtype != parameter.dtype:
-            self._rounded.append((parameter.detach(), used))
-        return used
-
-    def refresh(self) -> None:
-        """Take notice of changes."""
-        version = self._count()
-        if version != self.version:
-            self.version = version
-            for own, used in self._rounded:
-                used.copy_(own)
-
-    def _count(self) -> int:
-        return sum(parameter._version for parameter in self._all)
-
-
-class Stage(Protocol):
-    """A layer, with the ReLU behind it if there is one. It remembers its latest `forward`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs."""
-        ...
-
-    def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
-        """Write the gradient, by the parameters, of a sum whose slope by the latest outputs is given.
-
-        Returns:
-            The slope by the inputs; something else unless it has to go `onwards`.
-        """
-        ...
 
 
 class ByHand:
@@ -208,95 +152,6 @@ def _stage(layer: nn.Module, parameters: Parameters, *, relu: bool) -> Stage:
     return Reshape(layer)
 
 
-class Reshape:
-    """A change of shape."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        self._layer = layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the same numbers."""
-        self._shape = x.shape
-        y: Tensor = self._layer(x)
-        return y
-
-    def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
-        """Return the same slopes."""
-        return slope.reshape(self._shape)
-
-
-class Dense:
-    """A linear layer: x [N, K], y [N, M]."""
-
-    def __init__(self, layer: nn.Linear, parameters: Parameters, *, relu: bool) -> None:
-        self._layer, self._relu = layer, relu
-        self._weight, self._bias = parameters.of(layer.weight), parameters.of(layer.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x W^T + b."""
-        self._x, self._y = x, _linear(x, self._weight, self._bias, self._relu)
-        return self._y
-
-    def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
-        """Return slope W."""
-        if self._relu:
-            slope = _aten.threshold_backward(slope, self._y, 0)
-        _set_product(gradient.of(self._layer.weight), slope.t(), self._x)
-        gradient.of(self._layer.bias).copy_(slope.sum(0))
-        return slope @ self._weight if onwards else slope
-
-
-class NoisyDense:
-    """A noisy linear layer, whose means and noise are added before they are multiplied with: W + e_out e_in^T * S."""
-
-    def __init__(self, layer: NoisyLinear, parameters: Parameters, *, relu: bool) -> None:
-        self._layer, self._relu, self._parameters = layer, relu, parameters
-        self._weight, self._bias = torch.empty_like(layer.weight), torch.empty_like(layer.bias)
-        self._rounded = self._weight.to(parameters.dtype), self._bias.to(parameters.dtype)
-        self._mixed: tuple[int, ...] = ()  # the version of the parameters in them, whose noise, and its version
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x W^T + b with noise in W and b."""
-        noise = self._layer.noise
-        mixed = (self._parameters.version,) + (() if noise is None else (id(noise[0]), noise[0]._version))
-        if mixed != self._mixed:
-            self._mix(noise)
-            self._mixed = mixed
-        self._x, self._y = x, _linear(x, *self._rounded, self._relu)
-        return self._y
-
-    def _mix(self, noise: tuple[Tensor, Tensor] | None) -> None:
-        layer = self._layer
-        if noise is None:
-            self._weight.copy_(layer.weight)
-            self._bias.copy_(layer.bias)
-        else:
-            arrays = (tensor.detach().numpy() for tensor in (layer.weight, layer.weight_sigma, *noise, self._weight))
-            mix(*arrays)
-            torch.addcmul(layer.bias, layer.bias_sigma, noise[1], out=self._bias)
-        for rounded, exact in zip(self._rounded, (self._weight, self._bias), strict=True):
-            if rounded is not exact:
-                rounded.copy_(exact)
-
-    def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
-        """Return the slope by x; where there was no noise, the gradient by its size is 0."""
-        layer = self._layer
-        if self._relu:
-            slope = _aten.threshold_backward(slope, self._y, 0)
-        weight, bias = gradient.of(layer.weight), gradient.of(layer.bias)
-        _set_product(weight, slope.t(), self._x)
-        bias.copy_(slope.sum(0))
-        if layer.noise is None:
-            gradient.of(layer.weight_sigma).zero_()
-            gradient.of(layer.bias_sigma).zero_()
-        else:
-            noise_in, noise_out = layer.noise
-            arrays = (weight, noise_in, noise_out, gradient.of(layer.weight_sigma))
-            slopes_of_size(*(tensor.numpy() for tensor in arrays))
-            torch.mul(bias, noise_out, out=gradient.of(layer.bias_sigma))
-        return slope @ self._rounded[0] if onwards else slope
-
-
 class Streams:
     """The two streams of a dueling network: x [N, K], y [N, A, M]."""
 
@@ -315,97 +170,3 @@ class Streams:
         by_advantage = (slope - slope.mean(1, keepdim=True)).flatten(1)
         by_advantage = self._advantage.backward(by_advantage, gradient, onwards=onwards)
         return by_advantage.add_(by_value) if onwards else slope
-
-
-class Convolution:
-    """A convolution: x [N, C, H, W], y [N, M, Y, X], the channels last in memory."""
-
-    def __init__(self, layer: nn.Conv2d, parameters: Parameters, *, relu: bool) -> None:
-        assert layer.bias is not None
-        self._of, self._relu = (layer.weight, layer.bias), relu
-        self._weight, self._bias = map(parameters.of, self._of)
-        self._settings = [*layer.stride], [*layer.padding], [*layer.dilation], False, [0, 0], 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs."""
-        self._x = x
-        self._y: Tensor = _aten.convolution(x, self._weight, self._bias, *self._settings)
-        return _rectified(self._y, self._relu)
-
-    def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
-        """Return the slope by the pictures."""
-        slope = slope.contiguous(memory_format=torch.channels_last)
-        if self._relu:
-            slope = _aten.threshold_backward(slope, self._y, 0)
-        wanted = [onwards, True, True]
-        by_x, by_weight, by_bias = _aten.convolution_backward(
-            slope, self._x, self._weight, [len(self._bias)], *self._settings, wanted
-        )
-        for parameter, found in zip(self._of, (by_weight, by_bias), strict=True):
-            gradient.of(parameter).copy_(found)
-        before: Tensor = by_x if onwards else slope
-        return before
-
-
-class PlanesConvolution:
-    """A convolution of planes of 0 and 1 with ReLU and `Flatten` behind it: x bytes [N, C, H, W], y [N, M Y X].
-
-    Args:
-        layer: One that it `can`.
-        parameters: In float32.
-    """
-
-    def __init__(self, layer: nn.Conv2d, parameters: Parameters) -> None:
-        assert layer.bias is not None
-        self._of = layer.weight, layer.bias
-        self._weight, self._bias = (parameters.of(parameter).numpy() for parameter in self._of)
-        filters, planes, kernel, _ = self._weight.shape
-        self._columns, self._slopes = np.zeros((2, planes, kernel, -(-kernel // 4) * 4, filters), np.float32)
-
-    @staticmethod
-    def can(layer: nn.Conv2d) -> bool:
-        """Return whether a convolution is square, without stride, padding and the like."""
-        settings = layer.stride, layer.padding, layer.dilation
-        return settings == ((1, 1), (0, 0), (1, 1)) and layer.kernel_size[0] == layer.kernel_size[1]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the features."""
-        _, _, height, width = x.shape
-        planes, kernel, num_columns, filters = self._columns.shape
-        self._frame = np.empty((height + kernel - 1, (width + num_columns - 1) * filters), np.float32)
-        self._x, self._y = x.numpy(), torch.empty(len(x), filters * (height - kernel + 1) * (width - kernel + 1))
-        _reversed(self._columns)[...] = self._weight
-        features = self._y.view(len(x), filters, -1).numpy()
-        convolve(self._x, self._columns.reshape(planes, kernel, -1), self._bias, self._frame, features)
-        return self._y.relu_()
-
-    def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
-        """Return nothing of use: nothing comes before planes."""
-        weight, bias = (gradient.of(parameter).numpy() for parameter in self._of)
-        planes, kernel, _, _ = self._slopes.shape
-        slopes = _aten.threshold_backward(slope, self._y, 0).contiguous().view(len(slope), len(bias), -1).numpy()
-        convolve_backward(self._x, slopes, self._frame, self._slopes.reshape(planes, kernel, -1), bias)
-        weight[...] = _reversed(self._slopes)
-        return slope
-
-
-def _reversed(columns: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return weights [M, C, K, K] that lie in memory as the kernels take them, [C, K, R, M] with K <= R."""
-    kernel = columns.shape[1]
-    return columns[:, :, kernel - 1 :: -1].transpose(3, 0, 1, 2)
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
-    return _rectified(torch.addmm(bias, x, weight.t()), relu)
-
-
-def _rectified(y: Tensor, relu: bool) -> Tensor:
-    return y.relu_() if relu else y
-
-
-def _set_product(room: Tensor, one: Tensor, other: Tensor) -> None:
-    """Write a product of matrices into room in float32."""
-    if one.dtype == room.dtype:
-        torch.mm(one, other, out=room)
-    else:
-        room.copy_(one @ other)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from tengen.perception._noisy_kernels import mix, slopes_of_size
 from tengen.perception._planes_kernels import convolve, convolve_backward
-from tengen.perception.by_hand import ByHand, PlanesConvolution, why_not_by_hand
+from tengen.perception.by_hand import ByHand, why_not_by_hand
+from tengen.perception.convolution_stages import PlanesConvolution
 from tengen.perception.layers import Noise
 from tengen.perception.networks import q_network
 from tengen.perception.normalised import normalised_q_network
@@ -23,10 +24,13 @@ from tengen.perception.precision import Computation, Plain, Rounded
 from tengen.perception.torch_state import load_optimizer_state, optimizer_state
 
 PICTURES = gym.spaces.Box(0, 255, (4, 44, 36), np.uint8)
+ODD_PICTURES = gym.spaces.Box(0, 255, (3, 36, 45), np.uint8)  # of which 4 columns can't be read as one
 PLANES = gym.spaces.Box(0, 1, (5, 7, 6), np.uint8)
 BOOLS = gym.spaces.Box(0, 1, (2, 10, 10), np.bool_)  # type: ignore[arg-type]  # gymnasium's annotation leaves it out
 VECTORS = gym.spaces.Box(-1, 1, (7,), np.float32)
-SPACES = pytest.mark.parametrize("space", [PICTURES, PLANES, BOOLS, VECTORS, gym.spaces.Discrete(5)], ids=str)
+SPACES = pytest.mark.parametrize(
+    "space", [PICTURES, ODD_PICTURES, PLANES, BOOLS, VECTORS, gym.spaces.Discrete(5)], ids=str
+)
 HEADS = pytest.mark.parametrize(
     "fields", [{}, {"num_outputs": 3}, {"dueling": True}, {"noise": 0.5}, {"dueling": True, "noise": 0.7}], ids=str
 )

@@ -1,0 +1,121 @@
+"""Convolutions with their gradients written out, for `by_hand`.
+
+Shape letters: N pictures, C channels of H x W, M filters, outputs of Y x X, K x K weights.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tengen.perception._planes_kernels import convolve, convolve_backward
+from tengen.perception.optimizers import Gradient
+from tengen.perception.stages import Parameters, rectified
+
+_aten = torch.ops.aten
+
+
+class Convolution:
+    """A convolution: x [N, C, H, W], y [N, M, Y, X], the channels last in memory.
+
+    In bfloat16 one with a stride is computed as one of fewer columns and more channels, which is faster and the same:
+    as many neighbours in a row as the stride has columns are read as one, without moving a number.
+    """
+
+    def __init__(self, layer: nn.Conv2d, parameters: Parameters, *, relu: bool) -> None:
+        assert layer.bias is not None
+        self._of, self._relu = (layer.weight, layer.bias), relu
+        self._weight, self._bias = map(parameters.of, self._of)
+        self._stride, self._padding, self._dilation = [*layer.stride], [*layer.padding], [*layer.dilation]
+        plain = self._padding == [0, 0] and self._dilation == [1, 1] and layer.kernel_size[1] % layer.stride[1] == 0
+        last = self._weight.is_contiguous(memory_format=torch.channels_last)
+        self._joins = plain and last and parameters.dtype == torch.bfloat16
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs."""
+        rows, columns = self._stride
+        self._joined = columns if self._joins and x.shape[3] % columns == 0 else 1
+        self._x, self._read = _join(x, self._joined), _join(self._weight, self._joined)
+        stride = [rows, columns // self._joined]
+        self._settings = stride, self._padding, self._dilation, False, [0, 0], 1
+        self._y: Tensor = _aten.convolution(self._x, self._read, self._bias, *self._settings)
+        return rectified(self._y, self._relu)
+
+    def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
+        """Return the slope by the pictures."""
+        slope = slope.contiguous(memory_format=torch.channels_last)
+        if self._relu:
+            slope = _aten.threshold_backward(slope, self._y, 0)
+        by_x, by_weight, by_bias = _aten.convolution_backward(
+            slope, self._x, self._read, [len(self._bias)], *self._settings, [onwards, True, True]
+        )
+        weight, bias = map(gradient.of, self._of)
+        _join(weight, self._joined).copy_(by_weight)
+        bias.copy_(by_bias)
+        return _part(by_x, self._joined) if onwards else slope
+
+
+def _join(x: Tensor, columns: int) -> Tensor:
+    """Return [N, C, H, W], channels last in memory, with so many columns as one: [N, columns C, H, W / columns]."""
+    if columns == 1:
+        return x
+    num, channels, height, width = x.shape
+    return x.permute(0, 2, 3, 1).view(num, height, width // columns, columns * channels).permute(0, 3, 1, 2)
+
+
+def _part(x: Tensor, columns: int) -> Tensor:
+    """Undo `_join`."""
+    if columns == 1:
+        return x
+    num, channels, height, width = x.shape
+    return x.permute(0, 2, 3, 1).reshape(num, height, width * columns, channels // columns).permute(0, 3, 1, 2)
+
+
+class PlanesConvolution:
+    """A convolution of planes of 0 and 1 with ReLU and `Flatten` behind it: x bytes [N, C, H, W], y [N, M Y X].
+
+    Args:
+        layer: One that it `can`.
+        parameters: In float32.
+    """
+
+    def __init__(self, layer: nn.Conv2d, parameters: Parameters) -> None:
+        assert layer.bias is not None
+        self._of = layer.weight, layer.bias
+        self._weight, self._bias = (parameters.of(parameter).numpy() for parameter in self._of)
+        filters, planes, kernel, _ = self._weight.shape
+        self._columns, self._slopes = np.zeros((2, planes, kernel, -(-kernel // 4) * 4, filters), np.float32)
+
+    @staticmethod
+    def can(layer: nn.Conv2d) -> bool:
+        """Return whether a convolution is square, without stride, padding and the like."""
+        settings = layer.stride, layer.padding, layer.dilation
+        return settings == ((1, 1), (0, 0), (1, 1)) and layer.kernel_size[0] == layer.kernel_size[1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features."""
+        _, _, height, width = x.shape
+        planes, kernel, num_columns, filters = self._columns.shape
+        self._frame = np.empty((height + kernel - 1, (width + num_columns - 1) * filters), np.float32)
+        self._x, self._y = x.numpy(), torch.empty(len(x), filters * (height - kernel + 1) * (width - kernel + 1))
+        _reversed(self._columns)[...] = self._weight
+        features = self._y.view(len(x), filters, -1).numpy()
+        convolve(self._x, self._columns.reshape(planes, kernel, -1), self._bias, self._frame, features)
+        return self._y.relu_()
+
+    def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
+        """Return nothing of use: nothing comes before planes."""
+        weight, bias = (gradient.of(parameter).numpy() for parameter in self._of)
+        planes, kernel, _, _ = self._slopes.shape
+        slopes = _aten.threshold_backward(slope, self._y, 0).contiguous().view(len(slope), len(bias), -1).numpy()
+        convolve_backward(self._x, slopes, self._frame, self._slopes.reshape(planes, kernel, -1), bias)
+        weight[...] = _reversed(self._slopes)
+        return slope
+
+
+def _reversed(columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return weights [M, C, K, K] that lie in memory as the kernels take them, [C, K, R, M] with K <= R."""
+    kernel = columns.shape[1]
+    return columns[:, :, kernel - 1 :: -1].transpose(3, 0, 1, 2)
