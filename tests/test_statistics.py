@@ -139,6 +139,13 @@ def test_a_resample_holds_as_many_runs_of_each_task_as_there_are_and_none_that_i
     assert (counts[:, np.isnan(scores)] == 0).all()
 
 
+def test_every_run_is_drawn_equally_often_where_a_task_has_fewer_runs_than_another() -> None:
+    scores = np.zeros((5, 2))
+    scores[[0, 3], 1] = np.nan
+    counts = np.concatenate(list(resampled(scores, np.random.default_rng(0), 40_000)))
+    assert counts.mean(axis=0) == pytest.approx((~np.isnan(scores)).astype(float), abs=0.03)
+
+
 def test_every_run_is_drawn_equally_often_and_tasks_by_themselves() -> None:
     counts = np.concatenate(list(resampled(np.zeros((4, 3)), np.random.default_rng(0), 40_000)))
     assert counts.mean(axis=0) == pytest.approx(np.ones((4, 3)), abs=0.03)
