@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tengen.checkpoint import RunLock
 from tengen.cli import main
 from tengen.cli.compare_command import sensible_period
 from tengen.evaluation.jobs.runner import last_step
@@ -279,6 +280,13 @@ def test_a_wrong_call_is_one_clear_line(
 def test_runs_with_other_settings_in_the_way_are_refused(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = refused([*SMALL, "--out", str(copied), "--steps", "2000"], capsys)
     assert "holds a run with other settings (steps is 1000 there, and 2000 here" in line
+
+
+def test_two_comparisons_in_one_folder_take_turns(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with RunLock(copied / "lock"):
+        line = refused([*SMALL, "--out", str(copied)], capsys)
+    assert f"the comparison {copied} is in use by process {os.getpid()}; wait for it" in line
+    assert line.endswith("choose another --out")
 
 
 def test_a_damaged_run_among_good_ones_is_left_out_and_named(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
