@@ -99,6 +99,12 @@ def test_holms_correction_is_that_of_the_book() -> None:
     assert holm([]) == []
 
 
+def test_p_of_drawn_assignments_is_never_zero_since_the_one_that_was_seen_is_one_of_them() -> None:
+    ours, theirs = np.full((12, 2), 100.0), np.zeros((12, 2))
+    p, _ = permutation_test(ours, theirs, np.random.default_rng(0), resamples=999)
+    assert p == pytest.approx(1 / 1_000)
+
+
 def test_looking_at_many_pairs_asks_more_of_each() -> None:
     one = compare(column(*range(4)), column(*range(100, 104)))
     assert one.separated
