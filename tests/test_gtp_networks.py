@@ -72,7 +72,7 @@ def test_a_networks_own_values_are_asked_where_it_has_any(
 
 
 def test_a_weight_of_playouts_above_one_is_refused() -> None:
-    with pytest.raises(UserError, match="playout_weight in .* must be between 0 and 1, got 1.5"):
+    with pytest.raises(UserError, match=r"playout_weight in .* must be between 0 and 1, got 1.5"):
         parse_player("network:playout_weight=1.5")
 
 
