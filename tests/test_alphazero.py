@@ -22,7 +22,7 @@ from tengen.loop import interact
 from tengen.replay.positions import Positions
 from tengen.run import train
 from tengen.testing import check_agent
-from tengen.types import Array, EnvSpec, Floats, TimeStep
+from tengen.types import Array, Decision, EnvSpec, Floats, TimeStep
 
 TICTACTOE = "tengen/TicTacToe-v0"
 RULES = TicTacToe()
@@ -142,14 +142,34 @@ def test_without_symmetries_positions_are_shown_as_they_were() -> None:
     assert (agent._batch().observation == observation).all()
 
 
-def test_it_learns_as_often_as_it_should_once_enough_is_remembered() -> None:
+@pytest.mark.parametrize("period", [16, 2])
+def test_it_learns_as_often_as_it_should_once_enough_is_remembered(period: int) -> None:
     env = make_env(EnvConfig(TICTACTOE, 4), training=True)
-    agent = agent_of(4, learn_start=40, learn_period=16, updates_per_learn=3)
-    for tick in interact(agent, env, 400, 0):
+    agent = agent_of(4, learn_start=40, learn_period=period, updates_per_learn=3)
+    before = 0  # whole periods before the first update
+    for tick in interact(agent, env, 200, 0):
         if len(agent.replay) < 40:
             assert agent.learner.num_updates == 0
-            began = tick.num_steps
-    assert agent.learner.num_updates == 3 * (400 // 16 - began // 16)
+            before = tick.num_steps // period
+    assert agent.learner.num_updates == 3 * (200 // period - before)
+
+
+@pytest.mark.parametrize(
+    ("discount", "reward", "values"),
+    [(-1.0, 0.0, [0.25, -0.25]), (0.0, 1.0, [-1.0, 1.0])],
+)
+def test_only_a_game_that_was_cut_off_is_worth_what_the_network_makes_of_its_end(
+    discount: float, reward: float, values: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = agent_of()
+    monkeypatch.setattr(agent.learner, "evaluate", lambda _: (np.zeros((1, 9)), np.array([0.25])))
+    decision = Decision(np.zeros(1, np.int64), {"policy": np.full((1, 9), 1 / 9), "value": np.zeros(1)})
+    agent.update(step_of(0, first=True), decision, step_of(1))
+    agent.update(step_of(1), decision, step_of(2, reward, discount, last=True))
+    batch = agent.replay.sample(50)
+    order = batch.observation[:, 0].astype(int)
+    assert set(order) == {0, 1}
+    assert batch.value.tolist() == [values[move] for move in order]
 
 
 # --- The agent ---
@@ -178,6 +198,26 @@ def test_the_noise_of_exploration_is_not_in_its_policy() -> None:
     explored = {int(agent.act(step).actions[0]) for _ in range(20)}
     assert len(played) == 1
     assert len(explored) > 3
+
+
+def explored(agent: AlphaZero, times: int = 20) -> tuple[set[int], set[bytes]]:
+    """The moves and the policies of searching the empty board again and again."""
+    step = make_env(EnvConfig(TICTACTOE), training=False).reset(0)
+    decisions = [agent.act(step) for _ in range(times)]
+    return {int(d.actions[0]) for d in decisions}, {d.extras["policy"].tobytes() for d in decisions}
+
+
+def test_noise_at_the_root_is_what_makes_searches_by_puct_differ() -> None:
+    quiet, noisy = (agent_of(search="puct", simulations=20, sampled_moves=0, root_noise=noise) for noise in (0.0, 0.5))
+    assert [len(found) for found in explored(quiet)] == [1, 1]
+    assert len(explored(noisy)[1]) > 10
+
+
+def test_moves_are_drawn_at_the_start_of_a_game_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = agent_of(search="puct", simulations=20, sampled_moves=3, root_noise=0.0)
+    assert len(explored(agent)[0]) > 3
+    monkeypatch.setattr(agent.explore, "move_numbers", lambda: np.array([3]))
+    assert len(explored(agent)[0]) == 1
 
 
 def test_a_policy_of_no_simulations_takes_the_networks_word() -> None:
