@@ -21,7 +21,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from _go_searches import searches
@@ -31,6 +31,8 @@ import tengen
 from tengen.envs.go.rules import Rules
 from tengen.envs.go.simulator import Go
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 COLUMNS = (
     "date",
     "what",
@@ -88,12 +90,7 @@ def plies(size: int, settings: argparse.Namespace) -> list[dict[str, Any]]:
     found, missing = sides(size)
     for line in missing:
         print(line, flush=True)
-    rates: list[list[float]] = [[] for _ in found]
-    for side in found:
-        side.turn(0.1)  # compiles
-    for _ in range(settings.rounds):
-        for side, rate in zip(found, rates, strict=True):
-            rate.append(side.turn(settings.seconds))
+    rates = in_turns(found, settings)
     rows = []
     for side, rate in zip(found, rates, strict=True):
         ratio = statistics.median(ours / its for ours, its in zip(rates[0], rate, strict=True))
@@ -104,18 +101,31 @@ def plies(size: int, settings: argparse.Namespace) -> list[dict[str, Any]]:
 def tree_searches(size: int, settings: argparse.Namespace) -> list[dict[str, Any]]:
     """Time searches, each in its turn."""
     found = searches(size)
-    results: list[list[tuple[float, float]]] = [[] for _ in found]
+    rows = []
+    for side, turns in zip(found, in_turns(found, settings), strict=True):
+        rates, shares = zip(*turns, strict=True)
+        note = f"judging takes {statistics.median(shares):.0%}"
+        rows.append(row("search", size, side.package, side.name, rates, "simulations/s", None, note))
+    return rows
+
+
+class Side(Protocol[T_co]):
+    """What is timed, a turn of some seconds after another."""
+
+    def turn(self, seconds: float) -> T_co:
+        """Return what came of a turn."""
+        ...
+
+
+def in_turns(found: Sequence[Side[T]], settings: argparse.Namespace) -> list[list[T]]:
+    """Return what each side's turns gave, after a short one that compiles."""
+    results: list[list[T]] = [[] for _ in found]
     for side in found:
-        side.turn(0.1)  # compiles
+        side.turn(0.1)
     for _ in range(settings.rounds):
         for side, result in zip(found, results, strict=True):
             result.append(side.turn(settings.seconds))
-    rows = []
-    for side, result in zip(found, results, strict=True):
-        note = f"judging takes {statistics.median(share for _, share in result):.0%}"
-        rates = [rate for rate, _ in result]
-        rows.append(row("search", size, side.package, side.name, rates, "simulations/s", None, note))
-    return rows
+    return results
 
 
 PARTS = {"playouts": playouts, "plies": plies, "searches": tree_searches}

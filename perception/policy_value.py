@@ -110,7 +110,7 @@ def continued_network(name: str, spec: EnvSpec, *, territory: bool, generator: t
         network = make_network({**given, "parameters": wanted})
         network.load_state_dict({**network.state_dict(), **_common(loaded.network, network)})
         if isinstance(network, PolicyCNN):
-            renew(network, torch.from_numpy(_sample_positions(simulator, generator)).float())
+            renew(network, torch.from_numpy(sampled_positions(simulator, generator)).float())
     return _seeing(network)
 
 
@@ -125,8 +125,8 @@ def _common(source: nn.Module, target: nn.Module) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in source.state_dict().items() if name in wanted}
 
 
-def _sample_positions(simulator: Simulator, generator: torch.Generator, num: int = 256, moves: int = 60) -> Array:
-    """Return what is seen in games of random moves, at a random move of each, [num, C, N, N]."""
+def sampled_positions(simulator: Simulator, generator: torch.Generator, num: int = 256, moves: int = 60) -> Array:
+    """Return what is seen in games of random moves other than passes, at a random move of each, [num, C, N, N]."""
     rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
     states = simulator.init(rng, num)
     when = rng.integers(moves, size=num)

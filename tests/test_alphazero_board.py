@@ -23,7 +23,7 @@ from tengen.errors import UserError
 from tengen.loop import interact
 from tengen.perception.board_networks import PolicyCNN, ResidualTower
 from tengen.perception.network_file import Card, load_network, save_network
-from tengen.perception.policy_value import board_network, continued_network
+from tengen.perception.policy_value import board_network, continued_network, sampled_positions
 from tengen.perception.renewal import renew
 from tengen.replay.positions import Positions
 from tengen.run import train
@@ -151,6 +151,29 @@ def test_renewed_a_network_has_the_same_policy_and_features_of_one_size(seed: in
             size = features.square().mean((0, 2, 3)).sqrt()
             torch.testing.assert_close(size, torch.ones(6), rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3 * float(before.abs().max()))
+
+
+class Watched(Go):
+    """Remembers how often was passed where there was another move."""
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__(rules, "board")
+        self.passes = 0
+
+    def step(self, states: Any, actions: Any, rng: np.random.Generator | None = None) -> Any:
+        others = self.legal(states)[:, :-1].any(axis=1)
+        self.passes += int(np.sum(others & (actions == self.num_actions - 1)))
+        return super().step(states, actions, rng)
+
+
+def test_positions_to_renew_by_are_of_many_moves_and_no_game_was_passed_out() -> None:
+    go = Watched(Rules(size=5))
+    seen = sampled_positions(go, torch.Generator().manual_seed(0), num=64, moves=30)
+    stones = np.abs(seen.astype(np.int64)).sum(axis=(1, 2, 3))
+    assert go.passes == 0
+    assert stones.min() <= 3
+    assert stones.max() >= 15
+    assert len(np.unique(seen, axis=0)) > 56  # nearly all differ; first moves may be the same
 
 
 # --- Networks to start from ---

@@ -145,6 +145,12 @@ def test_openvino_plays_as_torch_does(tmp_path: Path) -> None:
     assert visits[0] == visits[1]
 
 
+def test_a_shipped_network_is_known_by_its_name() -> None:
+    maker = parse_player("policy:go_policy_19x19").maker()
+    assert isinstance(maker, NetworkMaker)
+    assert maker.loaded.card.size == 19
+
+
 def test_boards_without_a_shipped_network_are_played_by_playouts() -> None:
     maker = parse_player("network").maker()
     assert isinstance(maker, ShippedMaker)

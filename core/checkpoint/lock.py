@@ -16,10 +16,17 @@ class RunLock:
 
     Used as a context manager, or through `acquire` and `release`. The file stays; only the lock on it counts. A forked
     child does not hold the lock on.
+
+    Args:
+        path: The file, in the folder that it guards.
+        what: What the folder holds, for the message of a lock that is held.
+        option: The command-line option that chooses another folder, for the same.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, what: str = "run", option: str = "--run-dir") -> None:
         self._path = path
+        self._what = what
+        self._option = option
         self._handle: int | None = None
 
     def acquire(self) -> Self:
@@ -38,7 +45,8 @@ class RunLock:
             os.close(handle)
             who = f"process {holder}" if holder.isdigit() else "another process"
             raise UserError(
-                f"the run {self._path.parent} is in use by {who}; wait for it, stop it, or choose another --run-dir"
+                f"the {self._what} {self._path.parent} is in use by {who}; "
+                f"wait for it, stop it, or choose another {self._option}"
             ) from error
         except OSError as error:
             os.close(handle)

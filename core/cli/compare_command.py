@@ -7,7 +7,7 @@ import dataclasses
 import json
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -115,6 +115,7 @@ def _check(parsed: Parsed) -> None:
 
 
 def _train(given: Mapping[str, Any], command: Sequence[str]) -> int:
+    from tengen.checkpoint import RunLock
     from tengen.evaluation.jobs.display import RunsDisplay
     from tengen.evaluation.jobs.runner import num_cores, refuse_other_settings, run_all
 
@@ -123,7 +124,8 @@ def _train(given: Mapping[str, Any], command: Sequence[str]) -> int:
     refuse_other_settings(jobs)
     references = _look_at_environments(jobs)
     out.mkdir(parents=True, exist_ok=True)
-    with _lock(out), RunsDisplay({job.name: job.config.steps for job in jobs}) as display:
+    lock = RunLock(out / "lock", "comparison", "--out")
+    with lock, RunsDisplay({job.name: job.config.steps for job in jobs}) as display:
         display.message(f"{len(jobs)} runs in {out}")
         outcome = run_all(jobs, display, num_parallel=given["jobs"] or num_cores())
     if outcome.signal is not None:
@@ -135,22 +137,6 @@ def _train(given: Mapping[str, Any], command: Sequence[str]) -> int:
     labels = {job.folder: job.agent for job in jobs}
     code = _report(given, [*labels], out, command, outcome, references, labels)
     return 1 if outcome.failures else code
-
-
-@contextlib.contextmanager
-def _lock(out: Path) -> Iterator[None]:
-    """Hold a comparison's folder; RunLock's own words are of runs."""
-    from tengen.checkpoint import RunLock
-
-    lock = RunLock(out / "lock")
-    try:
-        lock.acquire()
-    except UserError as error:
-        raise UserError(str(error).replace("the run ", "the comparison ").replace("--run-dir", "--out")) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _default_out(given: Mapping[str, Any]) -> Path:

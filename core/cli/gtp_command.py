@@ -25,9 +25,9 @@ PLAYER_OPTIONS = (
     Option(
         "network",
         str | None,
-        "A network's file, a run, or none for light playouts alone; the shipped one of the board's size unless given.",
+        "A network: file, run or a shipped one's name; none: light playouts. Unless given, the one for the size.",
         "shipped",
-        "FILE|RUN|none",
+        "FILE|NAME|RUN|none",
     ),
     Option("player", str | None, "In place of --network, a player as `tengen match` names them.", None, "PLAYER"),
     Option("playouts", int | None, "Simulations a move; until the time is over unless given.", None, "N"),

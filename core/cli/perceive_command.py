@@ -292,7 +292,7 @@ def _is_training(folder: Path) -> bool:
 
 def _self_taught(folder: Path, step: int | None) -> tuple[Any, Any]:
     """Return the network that an alphazero run on a board has made, and its card."""
-    from tengen.agents.alphazero import AlphaZero, AlphaZeroConfig
+    from tengen.agents.alphazero import AlphaZero
     from tengen.envs.go.simulator import Go
     from tengen.perception.network_file import Card, architecture_of
     from tengen.perception.policy_value import board_network
@@ -301,18 +301,13 @@ def _self_taught(folder: Path, step: int | None) -> tuple[Any, Any]:
     run = open_run(folder)
     loaded = load_policy(run, "latest" if step is None else str(step))
     simulator = loaded.env.spec.simulator
-    agent, agent_config = loaded.agent, run.config.agent_config
+    agent = loaded.agent
     network = board_network(agent.learner.network) if isinstance(agent, AlphaZero) else None
-    if (
-        not isinstance(agent_config, AlphaZeroConfig)
-        or not isinstance(agent, AlphaZero)
-        or network is None
-        or not isinstance(simulator, Go)
-    ):
+    if not isinstance(agent, AlphaZero) or network is None or not isinstance(simulator, Go):
         raise UserError(f"{folder} has no network of a Go board: choose a run of alphazero on tengen/Go-v0")
     rules, settings = simulator.rules, run.config.to_dict()
-    if agent_config.network is not None:
-        settings["agent_config"]["network"] = Path(agent_config.network).name  # the rest is a path of this machine
+    if settings["agent_config"]["network"] is not None:  # a path of this machine: its name says enough
+        settings["agent_config"]["network"] = Path(settings["agent_config"]["network"]).name
     about = {"agent": "alphazero", "step": loaded.step, "games": agent.num_games, "settings": settings}
     return network, Card(architecture_of(network), simulator.planes, rules.size, rules.total_komi, about)
 

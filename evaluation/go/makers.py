@@ -204,7 +204,7 @@ def network_maker(
     """Return a maker of players by a network.
 
     Args:
-        source: A file or a run's folder; empty for the network that is shipped for the board.
+        source: A file, the name of a shipped one, or a run's folder; empty: the one that is shipped for the board.
         changes: Fields of `SearchSettings` that differ.
         threads: For the network or its playouts.
         searches: Whether to search, or play its first choice.
@@ -223,10 +223,10 @@ def network_maker(
     path = Path(source)
     if path.is_dir():
         return _run_maker(path)
-    from tengen.perception.network_file import load_network
+    from tengen.perception.network_file import load_network, named_network
 
     settings = _changed(WITH_NETWORK, changes) if searches else None
-    loaded = load_network(path)
+    loaded = load_network(named_network(source))
     if backend == "openvino":
         from tengen.perception.openvino_network import OpenVINONetwork
 
