@@ -18,7 +18,8 @@ from tengen.evaluation.go.makers import LIGHT, WITH_NETWORK
 from tengen.perception.network_file import load_network, named_network
 from tengen.planners.mcts.budget import Budget
 from tengen.planners.mcts.evaluators import Evaluate, Evaluation, light_playouts, mixed, network
-from tengen.planners.mcts.search import Guess, Search
+from tengen.planners.mcts.guesses import Guess
+from tengen.planners.mcts.search import Search
 from tengen.planners.mcts.seeds import Seeds
 from tengen.planners.mcts.settings import SearchSettings
 from tengen.types import Array, Bools

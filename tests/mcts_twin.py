@@ -10,7 +10,7 @@ import numpy as np
 
 from tengen.contracts import Simulator
 from tengen.planners.mcts.evaluators import Evaluate
-from tengen.planners.mcts.search import Guess
+from tengen.planners.mcts.guesses import Guess
 from tengen.planners.mcts.settings import SearchSettings
 
 _MASK = 2**64 - 1

@@ -12,13 +12,16 @@ from gtp_helpers import ask, engine, say
 
 from tengen.cli import main
 from tengen.envs.go.rules import Rules
+from tengen.envs.go.simulator import Go
 from tengen.errors import UserError
 from tengen.evaluation.go import makers
 from tengen.evaluation.go.makers import NetworkMaker, PlayoutMaker, ShippedMaker, network_maker, shipped_network
 from tengen.evaluation.go.match import MatchSettings, play_match
 from tengen.evaluation.go.specs import parse_player
 from tengen.perception.network_file import Card, make_network, save_network
-from tengen.planners.mcts.evaluators import Evaluate, mixed
+from tengen.planners.mcts.evaluators import Evaluate, NetworkFunction, mixed
+from tengen.planners.mcts.guesses import Guess, policy_guess
+from tengen.types import Array, Bools
 
 
 def network(path: Path, size: int = 5, planes: str = "standard", name: str = "ResidualTower", **changes: Any) -> str:
@@ -69,10 +72,32 @@ def test_a_networks_own_values_are_asked_where_it_has_any(
         return mixed(valued, played, weight)
 
     monkeypatch.setattr(makers, "mixed", recorded)
-    say(engine(f"network:{path}", size=5), "genmove b")
+    say(engine(f"network:{path},rule=puct", size=5), "genmove b")
     assert weights == ([] if knows else [1.0])
-    say(engine(f"network:{path},playout_weight=0.25", size=5), "genmove b")
+    say(engine(f"network:{path},rule=puct,playout_weight=0.25", size=5), "genmove b")
     assert weights[-1] == (0.25 if knows else 1.0)
+
+
+@pytest.mark.parametrize(("value", "rule", "guides"), [(False, "", True), (True, "", False), (True, ",rule=uct", True)])
+def test_a_network_without_values_only_guides_a_search_over_playouts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: bool, rule: str, guides: bool
+) -> None:
+    path = network(tmp_path / "net.safetensors", name="PolicyCNN", layers=2, value=value)
+    asked: list[int] = []
+
+    def counting(simulator: Go, function: NetworkFunction) -> Guess:
+        guess = policy_guess(simulator, function)
+
+        def counted(states: Any, legal: Bools) -> tuple[Array, Array]:
+            asked.append(len(legal))
+            return guess(states, legal)
+
+        return counted
+
+    monkeypatch.setattr(makers, "policy_guess", counting)
+    say(engine(f"network:{path}{rule}", size=5, playouts=3200), "genmove b")
+    assert sum(asked) <= 101, "once for each node, which has 32 playouts at least"
+    assert (sum(asked) > 5) == guides
 
 
 def test_a_weight_of_playouts_above_one_is_refused() -> None:

@@ -16,9 +16,11 @@ from tengen.planners.mcts import (
     Search,
     SearchResult,
     SearchSettings,
+    both,
     light_playouts,
     mixed,
     network,
+    policy_guess,
     sample_actions,
     should_resign,
 )
@@ -188,3 +190,48 @@ def test_states_are_compared_row_by_row() -> None:
     one = (np.arange(6).reshape(3, 2), np.array([1, 2, 3]))
     other = (np.array([[0, 1], [2, 9], [4, 5]]), np.array([1, 2, 4]))
     assert same_states(one, other).tolist() == [True, False, False]
+
+
+# --- Guesses ---
+
+
+def ahead_by_columns() -> tuple[ConnectFour, Any, Array]:
+    game = ConnectFour()
+    states = ConnectFourStates(*(np.repeat(leaf, 2) for leaf in played(game, [0, 0, 0, 0, 0, 0])))
+    return game, states, game.legal(states)
+
+
+def test_a_policy_guesses_as_many_won_playouts_as_the_root_of_its_probability() -> None:
+    game, states, legal = ahead_by_columns()
+    values, counts = policy_guess(game, by_columns, won=50.0)(states, legal)
+    probabilities = masked_softmax(by_columns(game.observe(states))[0], legal)
+    np.testing.assert_array_equal(values[legal], 1.0)
+    np.testing.assert_allclose(counts, 50 * np.sqrt(probabilities), rtol=1e-6)
+    assert not counts[:, 0].any(), "the column is full"
+
+
+def test_two_guesses_add_their_playouts_up() -> None:
+    game, states, legal = ahead_by_columns()
+
+    def lost(states: Any, legal: Array) -> tuple[Array, Array]:
+        return np.full(legal.shape, -1.0, np.float32), np.where(legal, 10, 0).astype(np.float32)
+
+    policy = policy_guess(game, by_columns, won=50.0)
+    values, counts = both(policy, lost)(states, legal)
+    won = policy(states, legal)[1]
+    np.testing.assert_allclose(counts, won + np.where(legal, 10, 0), rtol=1e-6)
+    np.testing.assert_allclose((values * counts)[legal], (won - 10)[legal], rtol=1e-5)
+    assert np.isfinite(values).all()
+
+
+def test_a_search_looks_first_where_a_policy_guesses() -> None:
+    game = ConnectFour()
+    settings = SearchSettings(rave_equivalence=100.0, expand_visits=2)
+    for favourite in (1, 5):
+
+        def policy(planes: Array, favourite: int = favourite) -> tuple[Array, Array]:
+            return np.tile(5.0 * (np.arange(7) == favourite), (len(planes), 1)), np.zeros(len(planes))
+
+        search = Search(game, light_playouts(game), settings, policy_guess(game, policy, won=1000.0))
+        search.reset(game.init(rng(), 1))
+        assert search.run(Budget(simulations=100), rng()).actions[0] == favourite

@@ -26,13 +26,14 @@ from tengen.evaluation.go.thinkers import (
 )
 from tengen.planners.mcts.budget import Budget
 from tengen.planners.mcts.evaluators import NetworkFunction, light_playouts, mixed, network
+from tengen.planners.mcts.guesses import both, policy_guess
 from tengen.planners.mcts.search import Search
 from tengen.planners.mcts.settings import SearchSettings
 from tengen.types import Array, Bools, TimeStep
 
 if TYPE_CHECKING:
     from tengen.contracts import Policy
-    from tengen.perception.network_file import LoadedNetwork
+    from tengen.perception.network_file import Card, LoadedNetwork
     from tengen.perception.openvino_network import OpenVINONetwork
 
 LIGHT: Final = SearchSettings(rule="uct", leaves=32, expand_visits=4, rave_equivalence=3000.0)
@@ -42,7 +43,10 @@ PLAYS: Final = ("light", "atari", "shapes")
 """How playouts go: at random but for eyes; with answers to atari; and with 3x3 shapes as well."""
 
 WITH_NETWORK: Final = SearchSettings(rule="puct", leaves=8)
-"""How a search with a network is done: on a CPU eight positions take little longer than one."""
+"""How a search is done whose leaves a network judges: on a CPU eight positions take little longer than one."""
+
+GUIDED: Final = dataclasses.replace(LIGHT, expand_visits=32)
+"""How a search over playouts is done to which a network proposes moves: it is asked once for 32 playouts or more."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +100,11 @@ class NetworkMaker:
     Attributes:
         loaded: The network.
         source: What to call it.
-        settings: Of the search; None plays the network's first choice.
+        settings: Of the search; None plays the network's first choice. By the rule uct playouts judge, and the network
+            proposes moves; by the others it judges, too.
         threads: That share playouts.
         playout_weight: Share of a playout in the value of a leaf, beside the network's (AlphaGo's lambda); 1 where the
-            network has no value of its own.
+            network has no value of its own. Not for the rule uct.
     """
 
     loaded: LoadedNetwork | OpenVINONetwork
@@ -120,6 +125,8 @@ class NetworkMaker:
         function = _values_too(self.loaded)
         if self.settings is None:
             return PolicyThinker(simulator, function)
+        if self.settings.rule == "uct":
+            return SearchThinker(self._guided(simulator, function, self.settings))
         judged = network(simulator, function)
         weight = self.playout_weight if _knows_values(self.loaded.card.architecture) else 1.0
         if weight > 0:
@@ -128,6 +135,15 @@ class NetworkMaker:
             played = light_playouts(simulator, threads=self.threads, play=tactical_playouts(simulator))
             judged = mixed(judged, played, weight)
         return SearchThinker(Search(simulator, judged, self.settings))
+
+    def _guided(self, simulator: Go, function: NetworkFunction, settings: SearchSettings) -> Search:
+        """Return a search over playouts whose nodes begin with what the network thinks of moves."""
+        from tengen.envs.go.guesses import go_guesses
+        from tengen.envs.go.tactics import tactical_playouts
+
+        played = light_playouts(simulator, threads=self.threads, play=tactical_playouts(simulator))
+        guess = both(policy_guess(simulator, function), go_guesses(simulator))
+        return Search(simulator, played, settings, guess)
 
 
 @dataclass(frozen=True)
@@ -225,8 +241,8 @@ def network_maker(
         return _run_maker(path)
     from tengen.perception.network_file import load_network, named_network
 
-    settings = _changed(WITH_NETWORK, changes) if searches else None
     loaded = load_network(named_network(source))
+    settings = _with_network(loaded.card, changes) if searches else None
     if backend == "openvino":
         from tengen.perception.openvino_network import OpenVINONetwork
 
@@ -262,6 +278,12 @@ def _run_maker(folder: Path) -> Maker:
 def _knows_values(architecture: Mapping[str, Any]) -> bool:
     """Return whether a network has a value head; `ResidualTower` has one unless its parameters say otherwise."""
     return bool(architecture["parameters"].get("value", architecture["class"] == "ResidualTower"))
+
+
+def _with_network(card: Card, changes: Mapping[str, Any]) -> SearchSettings:
+    """Return how to search with a network; over playouts unless it knows values or a rule is given."""
+    rule = changes.get("rule", "puct" if _knows_values(card.architecture) else "uct")
+    return _changed(GUIDED if rule == "uct" else WITH_NETWORK, changes)
 
 
 def _changed(settings: SearchSettings, changes: Mapping[str, Any]) -> SearchSettings:

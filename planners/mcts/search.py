@@ -22,6 +22,7 @@ from tengen.planners.mcts._layout_kernels import GUMBEL, PUCT, UCT, Leaves, Root
 from tengen.planners.mcts._tree_kernels import Grown, make_node, record, select
 from tengen.planners.mcts.budget import Budget
 from tengen.planners.mcts.evaluators import Evaluate
+from tengen.planners.mcts.guesses import Guess
 from tengen.planners.mcts.halving import halving_schedule
 from tengen.planners.mcts.result import SearchResult
 from tengen.planners.mcts.seeds import Seeds, hashed
@@ -29,10 +30,6 @@ from tengen.planners.mcts.settings import SearchSettings
 from tengen.planners.mcts.states import num_rows, same_states, take_states, write_states
 from tengen.planners.mcts.tree import TreeStore
 from tengen.types import Array, Bools, Ints
-
-Guess: TypeAlias = Callable[[Any, Bools], tuple[Array, Array]]
-"""From states [G, ...] and legal actions [G, A] to values [G, A] that actions are thought to have before any is tried,
-and the number of playouts [G, A] that each counts for; both float32. RAVE's values begin with them."""
 
 Generators: TypeAlias = np.random.Generator | Sequence[np.random.Generator]
 """One generator for all games, or one for each."""
