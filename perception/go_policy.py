@@ -22,6 +22,7 @@ from tengen.types import Ints
 
 _EVALUATION_SEED = 20170401  # of which positions are kept aside, where not all are
 _VALUE_WEIGHT = 0.5
+_LOOKED_AT = 256  # positions that features are renewed by
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class GoPolicyConfig:
     Without it most features of the last layer die, and the value head with them."""
     heads: Literal["policy", "policy+value"] = "policy+value"
     """What the network says: the move, and who wins."""
+    start: str | None = None
+    """A network to begin with, of the same layers and whatever board size: a file, or a shipped one's name. Unless
+    given, weights are drawn."""
 
     def __post_init__(self) -> None:
         for name, least, most in (("size", 2, 19), ("width", 1, 1024), ("layers", 2, 100), ("blocks", 1, 100)):
@@ -122,10 +126,27 @@ class GoPolicy:
         return self.train.digest()
 
     def network(self) -> Any:
-        """Return a new network."""
+        """Return a network to train, made of torch's generator and maybe the weights to begin with."""
         from tengen.perception.network_file import make_network
 
-        return make_network(self.config.architecture())
+        network = make_network(self.config.architecture())
+        if self.config.start is not None:
+            self._begin_with(network, self.config.start)
+        return network
+
+    def _begin_with(self, network: Any, name: str) -> None:
+        import torch
+
+        from tengen.perception.network_file import load_network, named_network, require_fit
+        from tengen.perception.renewal import adopt
+
+        loaded = load_network(named_network(name))
+        require_fit(loaded.card, name, self.config.planes)
+        given, wanted = (_layers(of) for of in (loaded.card.architecture, self.config.architecture()))
+        if given != wanted:
+            raise UserError(f"--start {name} is a {given}, and the options ask for a {wanted}: ask for the same layers")
+        looked_at = self.draw(_LOOKED_AT, np.random.default_rng(0)).inputs
+        adopt(network, loaded.network, torch.from_numpy(looked_at).float())
 
     def judge(self, outputs: Any, targets: Mapping[str, Any]) -> Any:
         """Return the loss, cross entropy of the move and maybe half the squared error of the outcome, and metrics."""
@@ -146,6 +167,14 @@ def _examples(games: Games, index: Ints, plies: Ints, symmetries: Ints | None, p
 
     sample = games.sample(index, plies, symmetries)
     return Examples(encode(sample, planes), {"action": sample.action, "outcome": sample.outcome})
+
+
+def _layers(architecture: Mapping[str, Any]) -> str:
+    """Return what networks must have in common for one to go on with the other's weights: all but their heads."""
+    parameters = {
+        name: value for name, value in architecture["parameters"].items() if name not in ("value", "ownership")
+    }
+    return f"{architecture['class']} of {', '.join(f'{name} {value}' for name, value in sorted(parameters.items()))}"
 
 
 def parse_date(text: str) -> int:

@@ -18,7 +18,7 @@ from tengen.errors import UserError
 from tengen.perception.board_networks import BoardOutputs, PolicyCNN, ResidualTower
 from tengen.perception.network_file import load_network, make_network, named_network, require_fit
 from tengen.perception.networks import Flatten, OneHot
-from tengen.perception.renewal import renew
+from tengen.perception.renewal import adopt
 from tengen.types import Array, EnvSpec
 
 if TYPE_CHECKING:
@@ -108,9 +108,7 @@ def continued_network(name: str, spec: EnvSpec, *, territory: bool, generator: t
     wanted = {**given["parameters"], "value": True, "ownership": territory}
     with _drawing_from(generator):
         network = make_network({**given, "parameters": wanted})
-        network.load_state_dict({**network.state_dict(), **_common(loaded.network, network)})
-        if isinstance(network, PolicyCNN):
-            renew(network, torch.from_numpy(sampled_positions(simulator, generator)).float())
+        adopt(network, loaded.network, torch.from_numpy(sampled_positions(simulator, generator)).float())
     return _seeing(network)
 
 
@@ -118,11 +116,6 @@ def board_network(network: nn.Module) -> PolicyCNN | ResidualTower | None:
     """Return the part of a network that network files hold; None where it is not over boards."""
     parts = list(network.children())
     return parts[-1] if isinstance(parts[-1], PolicyCNN | ResidualTower) else None
-
-
-def _common(source: nn.Module, target: nn.Module) -> dict[str, Tensor]:
-    wanted = target.state_dict().keys()
-    return {name: tensor for name, tensor in source.state_dict().items() if name in wanted}
 
 
 def sampled_positions(simulator: Simulator, generator: torch.Generator, num: int = 256, moves: int = 60) -> Array:

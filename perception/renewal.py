@@ -11,9 +11,23 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tengen.perception.board_networks import Convolution, PolicyCNN
+
+
+def adopt(network: nn.Module, source: nn.Module, planes: Tensor) -> None:
+    """Take over the weights of another network with the same layers, and perhaps other heads; renew its features.
+
+    Args:
+        network: Changed in place.
+        source: What the weights are from; heads that it lacks stay as they are.
+        planes: Positions to look at, float32 [B, C, N, N].
+    """
+    own = network.state_dict()
+    network.load_state_dict(own | {name: tensor for name, tensor in source.state_dict().items() if name in own})
+    if isinstance(network, PolicyCNN):
+        renew(network, planes)
 
 
 @torch.no_grad()

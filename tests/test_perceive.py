@@ -127,6 +127,21 @@ def test_a_network_is_exported_without_a_value_head_that_is_of_no_use(games: Pat
     assert np.array_equal(policy, load_network(whole)(planes)[0])
 
 
+def test_a_fit_begins_with_the_weights_of_a_network(games: Path, tmp_path: Path) -> None:
+    short = f"{SHORT} --no-norm"
+    first, start = fitted(games, tmp_path / "first", f"{short} --heads policy"), tmp_path / "start.safetensors"
+    assert main(["perceive", "export", str(first), "--out", str(start)]) == 0
+    again = f"{short} --start {start} --steps 1 --learning-rate 1e-12 --eval-period 1"
+    run = fitted(games, tmp_path / "run", again)
+    before, after = (rows(folder)[-1] for folder in (first, run))
+    for metric in ("eval/top1", "eval/top5", "eval/policy_loss"):
+        assert after[metric] == pytest.approx(before[metric], abs=1e-4), metric
+    assert "eval/winner" in after, "a head that the network lacked"
+    file = tmp_path / "again.safetensors"
+    assert main(["perceive", "export", str(run), "--out", str(file), "--heads", "policy"]) == 0
+    assert load_network(file).card.about["settings"]["task_config"]["start"] == "start.safetensors"
+
+
 def test_data_counts_what_is_left_out(games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "bad.txt"
     assert main(["perceive", "data", "go-policy", "--data", str(games), "--size", "5", "--bad", str(bad)]) == 0
@@ -178,6 +193,11 @@ Check = Callable[..., None]
         ("perceive fit go-policy --data GAMES --width 0", ["--width must be from 1"]),
         ("perceive fit go-policy --data GAMES --optimizer adam", ["--optimizer must be", "'adam'"]),
         ("perceive fit go-policy --data GAMES --steps 0", ["--steps must be at least 1"]),
+        ("perceive fit go-policy --data GAMES --size 5 --start nowhere", ["there is no network file nowhere"]),
+        (
+            "perceive fit go-policy --data GAMES --size 5 --start go_policy_19x19 --width 8",
+            ["--start go_policy_19x19 is a PolicyCNN of layers 12, norm False", "width 8: ask for the same layers"],
+        ),
         ("perceive fit --resume nowhere", ["nowhere is not a run"]),
         ("perceive evaluate nowhere", ["there is no run and no network file nowhere"]),
         ("perceive evaluate GAMES/1.sgf --data GAMES --after 2017-04", ["1.sgf", "can't be read"]),

@@ -342,7 +342,10 @@ def _export(arguments: Sequence[str]) -> int:
     if given["heads"] == "policy":
         network, architecture = policy_only(network, card.architecture)
         card = dataclasses.replace(card, architecture=architecture)
-    card.about["settings"].get("task_config", {}).pop("data", None)  # a path of this machine
+    task = card.about["settings"].get("task_config", {})
+    task.pop("data", None)  # paths of this machine
+    if task.get("start") is not None:
+        task["start"] = Path(task["start"]).name
     card.about["settings"].pop("track", None)
     card.about.update(more)
     given["out"].parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ the match's seed alone: a match that was interrupted comes out as if it had not 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import fcntl
 import json
 import os
@@ -220,6 +221,7 @@ class _Hall:
             result=result.result,
             properties={
                 "GC": f"{result.reason} {result.detail}".strip(),
+                "DT": datetime.date.today().isoformat(),
                 "RU": "Tromp-Taylor",
                 "GN": f"{result.number + 1}",
             },
