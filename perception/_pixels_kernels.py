@@ -54,3 +54,34 @@ def scale_to_bfloat16(pictures: _Bytes, out: _Halves, scratch: _Singles) -> None
         for i in range(bits.size):
             # The upper half of a float32, rounded to the nearest; no byte over 255 lies half way between two.
             out[n, i] = np.uint16((bits[i] + np.uint32(0x8000)) >> np.uint32(16))
+
+
+@njit(makes_arrays=False)
+def blocks_to_bfloat16(pictures: _Bytes, blocks: _Halves, scratch: _Singles) -> None:
+    """Write pictures / 255 as the bits of bfloat16, cut into squares of S x S pixels whose numbers lie together.
+
+    Args:
+        pictures: [N, C, H, W]; what is beyond the squares is left out.
+        blocks: [N, Y, X, S, S C], with Y S <= H and X S <= W: squares Y x X, and in each its rows of pixels of C.
+        scratch: [W C], written over.
+    """
+    num_channels = pictures.shape[1]
+    _, height, width, size, row = blocks.shape
+    bits = scratch.view(np.uint32)
+    factor = np.float32(1 / 255)
+    for n in range(len(pictures)):
+        for square in range(height):
+            for inner in range(size):
+                y = square * size + inner
+                if num_channels == 4:  # as in `_scale`
+                    for x in range(width * size):
+                        for c in range(4):
+                            scratch[4 * x + c] = np.float32(pictures[n, c, y, x]) * factor
+                else:
+                    for c in range(num_channels):
+                        for x in range(width * size):
+                            scratch[num_channels * x + c] = np.float32(pictures[n, c, y, x]) * factor
+                for x in range(width):
+                    for i in range(row):
+                        number = (bits[x * row + i] + np.uint32(0x8000)) >> np.uint32(16)
+                        blocks[n, square, x, inner, i] = np.uint16(number)

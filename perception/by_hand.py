@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from tengen.perception.convolution_stages import Convolution, PlanesConvolution
+from tengen.perception.convolution_stages import Blocks, BlocksConvolution, Convolution, PlanesConvolution
 from tengen.perception.layers import Dueling, NoisyLinear
 from tengen.perception.networks import Flatten, OneHot, Pixels
 from tengen.perception.optimizers import Gradient
@@ -91,6 +91,13 @@ def _inputs_and_stages(layers: list[nn.Module], parameters: Parameters) -> tuple
         assert isinstance(convolution, nn.Conv2d)
         if PlanesConvolution.can(convolution):
             return _as_bytes, Chain(layers[4:], parameters, before=PlanesConvolution(convolution, parameters))
+    if parameters.dtype == torch.bfloat16 and list(map(type, layers[:2])) == [Pixels, nn.Conv2d]:
+        convolution = layers[1]
+        assert isinstance(convolution, nn.Conv2d)
+        if BlocksConvolution.can(convolution):
+            relu = isinstance(layers[2], nn.ReLU)
+            first = BlocksConvolution(convolution, parameters, relu=relu)
+            return Blocks(convolution), Chain(layers[3 if relu else 2 :], parameters, before=first)
     return Numbers(layers[0], parameters.dtype), Chain(layers[1:], parameters)
 
 

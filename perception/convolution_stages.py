@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tengen.perception._pixels_kernels import blocks_to_bfloat16
 from tengen.perception._planes_kernels import convolve, convolve_backward
 from tengen.perception.optimizers import Gradient
 from tengen.perception.stages import Parameters, rectified
@@ -71,6 +72,92 @@ def _part(x: Tensor, columns: int) -> Tensor:
         return x
     num, channels, height, width = x.shape
     return x.permute(0, 2, 3, 1).reshape(num, height, width * columns, channels // columns).permute(0, 3, 1, 2)
+
+
+class Blocks:
+    """Reads squares of pictures as one pixel: bytes [N, C, H, W] -> bfloat16 [N, S S C, H / S, W / S].
+
+    Args:
+        layer: A convolution that `BlocksConvolution` can compute.
+    """
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        self._size, self._kernel = layer.stride[0], layer.kernel_size
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Return the squares, scaled to [0, 1], that the kernel comes upon."""
+        num, channels, *sides = pictures.shape
+        size = self._size
+        height, width = (
+            (side - kernel) // size + kernel // size for side, kernel in zip(sides, self._kernel, strict=True)
+        )
+        blocks = torch.empty(num, height, width, size * size * channels, dtype=torch.bfloat16)
+        halves = blocks.view(torch.int16).numpy().view(np.uint16).reshape(num, height, width, size, size * channels)
+        blocks_to_bfloat16(pictures.contiguous().numpy(), halves, np.empty(sides[1] * channels, np.float32))
+        return blocks.permute(0, 3, 1, 2)
+
+
+class BlocksConvolution:
+    """A convolution of `Blocks` with the ReLU behind it, if there is one: x [N, S S C, Y, X], y [N, M, Y', X'].
+
+    A kernel that is whole strides wide and moves by its stride of S is one of K / S x K / S over squares of S x S
+    pixels, moved by one: the same sums, of more numbers that lie together.
+
+    Args:
+        layer: One that it `can`.
+        parameters: In bfloat16.
+        relu: Whether there is a ReLU.
+    """
+
+    def __init__(self, layer: nn.Conv2d, parameters: Parameters, *, relu: bool) -> None:
+        assert layer.bias is not None
+        self._of, self._relu, self._size = (layer.weight, layer.bias), relu, layer.stride[0]
+        self._weight, self._bias = map(parameters.of, self._of)
+
+    @staticmethod
+    def can(layer: nn.Conv2d) -> bool:
+        """Return whether a convolution's strides are one number, above 1, of which its kernel's sides are multiples."""
+        size = layer.stride[0]
+        plain = layer.padding == (0, 0) and layer.dilation == (1, 1) and layer.groups == 1
+        return plain and size > 1 and layer.stride == (size, size) and all(k % size == 0 for k in layer.kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs."""
+        self._x, self._read = x, _in_blocks(self._weight, self._size)
+        self._y: Tensor = _aten.convolution(x, self._read, self._bias, *_PLAIN)
+        return rectified(self._y, self._relu)
+
+    def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
+        """Return nothing of use: nothing comes before pictures."""
+        slope = slope.contiguous(memory_format=torch.channels_last)
+        if self._relu:
+            slope = _aten.threshold_backward(slope, self._y, 0)
+        _, by_weight, by_bias = _aten.convolution_backward(
+            slope, self._x, self._read, [len(self._bias)], *_PLAIN, [False, True, True]
+        )
+        weight, bias = map(gradient.of, self._of)
+        weight.copy_(_out_of_blocks(by_weight, self._size))
+        bias.copy_(by_bias)
+        return slope
+
+
+_PLAIN = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+"""Stride, padding, dilation and so on of a convolution that moves by one."""
+
+
+def _in_blocks(weight: Tensor, size: int) -> Tensor:
+    """Return a kernel [M, C, K, L] as one over squares, [M, S S C, K / S, L / S], channels last in memory."""
+    filters, channels, height, width = weight.shape
+    parts = weight.reshape(filters, channels, height // size, size, width // size, size)
+    blocks = parts.permute(0, 2, 4, 3, 5, 1).reshape(filters, height // size, width // size, size * size * channels)
+    return blocks.permute(0, 3, 1, 2)
+
+
+def _out_of_blocks(weight: Tensor, size: int) -> Tensor:
+    """Undo `_in_blocks`."""
+    filters, numbers, height, width = weight.shape
+    parts = weight.permute(0, 2, 3, 1).reshape(filters, height, width, size, size, numbers // size**2)
+    return parts.permute(0, 5, 1, 3, 2, 4).reshape(filters, numbers // size**2, height * size, width * size)
 
 
 class PlanesConvolution:
