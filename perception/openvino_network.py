@@ -5,6 +5,7 @@ An extra: `pip install tengen[openvino]`. Torch stays the reference; a test comp
 
 from __future__ import annotations
 
+import threading
 import warnings
 from typing import Any, Literal
 
@@ -19,6 +20,9 @@ from tengen.perception.precision import computes_in_bfloat16
 from tengen.types import Array
 
 Precision = Literal["auto", "float32", "bfloat16"]
+
+_TRACING = threading.Lock()
+"""Torch keeps one account of the layers that it is in while it traces, for all threads."""
 
 
 class OpenVINONetwork:
@@ -46,7 +50,7 @@ class OpenVINONetwork:
         self._core = openvino.Core()
         self._num_planes: int = self.card.architecture["parameters"]["planes"]
         example = torch.zeros(2, self._num_planes, 7, 7)  # of any size: what the heads make of it is traced, too
-        with warnings.catch_warnings():  # tracing is how OpenVINO translates, and torch would rather no one did
+        with _TRACING, warnings.catch_warnings():  # tracing is how OpenVINO translates; torch would rather no one did
             warnings.simplefilter("ignore")
             self._model = openvino.convert_model(_Listed(loaded.network), example_input=example)
         in_bfloat16 = computes_in_bfloat16(precision, torch.device("cpu"))

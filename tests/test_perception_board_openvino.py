@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -62,6 +63,14 @@ def test_earlier_outputs_stay_when_it_is_called_again(translated: OpenVINONetwor
     kept = first.copy()
     translated(1 - planes(2, 5))
     assert (first == kept).all()
+
+
+def test_two_threads_can_translate_at_once() -> None:
+    pytest.importorskip("openvino")
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda network: OpenVINONetwork(network, "float32", threads=1), [loaded()] * 4))
+    for translated in made:
+        compare(translated, 1, 9, 1e-4)
 
 
 def test_without_openvino_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
