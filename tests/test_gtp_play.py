@@ -136,7 +136,7 @@ def test_the_command_plays_from_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: 
         ("--color green", "--color must be black or white, got 'green'"),
         ("--size 20", "2x2 to 19x19"),
         ("--handicap 7 --size 7", "--handicap 7 is wrong on 7x7"),
-        ("--network nowhere.safetensors", "nowhere.safetensors can't be read"),
+        ("--network nowhere.safetensors", "there is no network file nowhere.safetensors"),
         ("--playouts 0", "playouts must be at least 1"),
         ("--time -1", "time must be more than 0"),
         ("--threads 0", "--threads must be at least 1"),
