@@ -58,6 +58,7 @@ class OpenVINONetwork:
             "INFERENCE_PRECISION_HINT": "bf16" if in_bfloat16 else "f32",
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,  # or engines side by side all compute on the first core
         }
         self._compiled: dict[int, Any] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -71,6 +72,13 @@ def test_two_threads_can_translate_at_once() -> None:
         made = list(pool.map(lambda network: OpenVINONetwork(network, "float32", threads=1), [loaded()] * 4))
     for translated in made:
         compare(translated, 1, 9, 1e-4)
+
+
+def test_who_computes_may_still_run_on_every_core(translated: OpenVINONetwork) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        before = pool.submit(os.sched_getaffinity, 0).result()
+        pool.submit(translated, planes(2, 7)).result()
+        assert pool.submit(os.sched_getaffinity, 0).result() == before
 
 
 def test_without_openvino_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
