@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from typing import Any
 
@@ -106,14 +105,12 @@ def test_an_open_grid_is_worth_its_distance_from_the_goal(size: int) -> None:
     assert (values == row + column - 2 * (size - 1)).all()
 
 
-def test_a_million_states_take_seconds_and_less_than_a_gigabyte() -> None:
+def test_a_million_states_take_less_than_a_gigabyte() -> None:
     tracemalloc.start()
-    began = time.perf_counter()
     tables = made("OpenGrid", size=1000).tables
-    seconds, peak = time.perf_counter() - began, tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert tables.num_states == 1_000_000
-    assert seconds < 30  # seen: 1.4 on two busy cores
     assert peak < 1e9
     for state in (0, 999, 500_500, 999_998):
         row, column = divmod(state, 1000)
