@@ -1,4 +1,4 @@
-"""Searches of Go by what judges their leaves, and how much of the time the judging takes."""
+"""Searches of Go by what judges their leaves, and how much of the time that takes, and guessing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,48 +14,53 @@ from tengen.envs.go.guesses import go_guesses
 from tengen.envs.go.rules import Rules
 from tengen.envs.go.simulator import Go
 from tengen.envs.go.tactics import tactical_playouts
-from tengen.evaluation.go.makers import LIGHT, WITH_NETWORK
+from tengen.evaluation.go.makers import GUIDED, LIGHT, WITH_NETWORK
 from tengen.perception.network_file import load_network, named_network
 from tengen.planners.mcts.budget import Budget
-from tengen.planners.mcts.evaluators import Evaluate, Evaluation, light_playouts, mixed, network
-from tengen.planners.mcts.guesses import Guess
+from tengen.planners.mcts.evaluators import Evaluate, light_playouts, mixed, network
+from tengen.planners.mcts.guesses import Guess, both, policy_guess
 from tengen.planners.mcts.search import Search
-from tengen.planners.mcts.seeds import Seeds
 from tengen.planners.mcts.settings import SearchSettings
-from tengen.types import Array, Bools
+from tengen.types import Array
 
-NETWORK = "go_policy_19x19"  # which computes on every size
+T = TypeVar("T")
+NETWORKS = {9: "go_policy_9x9", 19: "go_policy_19x19"}
+
+
+class Shares(NamedTuple):
+    """Where the time of a search went."""
+
+    rate: float  # simulations a second
+    judging: float  # share of the time that leaves took
+    guessing: float  # share that guesses of new nodes' moves took
 
 
 class TimedSearch:
-    """A search of the empty board, a second at a time, that keeps account of its evaluator's time.
-
-    Args:
-        name: What to call it.
-        make: Makes the search, given what its evaluator is wrapped in.
-    """
+    """A search of the empty board, a second at a time, that keeps account of what it asks."""
 
     package = "tengen"
 
-    def __init__(self, name: str, make: Callable[[Callable[[Evaluate], Evaluate]], Search], go: Go) -> None:
+    def __init__(self, name: str, go: Go, evaluate: Evaluate, settings: SearchSettings, guess: Guess | None) -> None:
         self.name = name
-        self._search, self._go = make(self._timed), go
-        self._spent = 0.0
+        self._go = go
+        self._spent = {"judging": 0.0, "guessing": 0.0}
+        guessed = None if guess is None else self._timed(guess, "guessing")
+        self._search = Search(go, self._timed(evaluate, "judging"), settings, guessed)
 
-    def turn(self, seconds: float) -> tuple[float, float]:
-        """Return simulations a second, and the share of the time that judging took."""
+    def turn(self, seconds: float) -> Shares:
+        """Search for so long."""
         self._search.reset(self._go.init(np.random.default_rng(0), 1))
-        self._spent, began = 0.0, time.perf_counter()
+        self._spent, began = dict.fromkeys(self._spent, 0.0), time.perf_counter()
         result = self._search.run(Budget(seconds=seconds), np.random.default_rng(0))
         took = time.perf_counter() - began
-        return result.num_simulations / took, self._spent / took
+        return Shares(result.num_simulations / took, self._spent["judging"] / took, self._spent["guessing"] / took)
 
-    def _timed(self, evaluate: Evaluate) -> Evaluate:
-        def timed(states: Any, legal: Bools | None, seeds: Seeds) -> Evaluation:
+    def _timed(self, function: Callable[..., T], what: str) -> Callable[..., T]:
+        def timed(*arguments: Any) -> T:
             began = time.perf_counter()
-            judged = evaluate(states, legal, seeds)
-            self._spent += time.perf_counter() - began
-            return judged
+            found = function(*arguments)
+            self._spent[what] += time.perf_counter() - began
+            return found
 
         return timed
 
@@ -65,7 +70,7 @@ def searches(size: int) -> list[TimedSearch]:
     go = Go(Rules(size=size), "standard")
 
     def search(name: str, evaluate: Evaluate, settings: SearchSettings, guess: Guess | None = None) -> TimedSearch:
-        return TimedSearch(name, lambda timed: Search(go, timed(evaluate), settings, guess), go)
+        return TimedSearch(name, go, evaluate, settings, guess)
 
     light = light_playouts(go)
     shapes = light_playouts(go, play=tactical_playouts(go))
@@ -74,20 +79,24 @@ def searches(size: int) -> list[TimedSearch]:
         search("UCT and RAVE, light playouts", light, LIGHT),
         search("UCT and RAVE with guesses, playouts with shapes", shapes, LIGHT, go_guesses(go)),
     ]
-    for backend, function in networks().items():
+    for backend, function in networks(size).items():
+        guess = both(policy_guess(go, function), go_guesses(go))
+        found.append(
+            search(f"UCT and RAVE, guided by a network by {backend}, playouts with shapes", shapes, GUIDED, guess)
+        )
         judged = network(go, function)
         found.append(search(f"PUCT, network by {backend}", judged, WITH_NETWORK))
-        both = mixed(judged, shapes, 0.5)
-        found.append(search(f"PUCT, network by {backend} and a playout with shapes", both, WITH_NETWORK))
+        halved = mixed(judged, shapes, 0.5)
+        found.append(search(f"PUCT, network by {backend} and a playout with shapes", halved, WITH_NETWORK))
     return found
 
 
-def networks() -> dict[str, Callable[[Array], tuple[Array, Array]]]:
+def networks(size: int) -> dict[str, Callable[[Array], tuple[Array, Array]]]:
     """Return the shipped network by each backend that is here, on one thread; its values are none: 0."""
     import torch
 
     torch.set_num_threads(1)
-    file: Path = named_network(NETWORK)
+    file: Path = named_network(NETWORKS.get(size, NETWORKS[19]))
     found: dict[str, Callable[[Array], tuple[Array, Any]]] = {
         "torch, float32": load_network(file),
         "torch, bfloat16": load_network(file, in_bfloat16=True),

@@ -4,7 +4,7 @@ A light playout is a random game from the empty board in which nobody fills an e
 A ply of a random game is to list all legal moves and to play one of them; what each engine does about positions that
 come again is said, since it is part of the work. Sides take turns within one process; shown are medians, and how many
 times as fast our compiled loop is (the median over rounds). A search is of the empty board, a turn long, by what judges
-its leaves; what share of the time the judging takes is said.
+its leaves; said is what share of the time that takes, and what share the guesses of what new moves are worth.
 
     python benchmarks/go.py
     python benchmarks/go.py --parts searches
@@ -103,8 +103,8 @@ def tree_searches(size: int, settings: argparse.Namespace) -> list[dict[str, Any
     found = searches(size)
     rows = []
     for side, turns in zip(found, in_turns(found, settings), strict=True):
-        rates, shares = zip(*turns, strict=True)
-        note = f"judging takes {statistics.median(shares):.0%}"
+        rates, judging, guessing = zip(*turns, strict=True)
+        note = f"judging takes {statistics.median(judging):.0%}, guessing {statistics.median(guessing):.0%}"
         rows.append(row("search", size, side.package, side.name, rates, "simulations/s", None, note))
     return rows
 

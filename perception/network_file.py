@@ -202,4 +202,6 @@ def require_fit(card: Card, where: str, planes: str, size: int | None = None) ->
     if card.planes != planes:
         raise UserError(f"{where} sees {card.planes} planes, not {planes}: choose another network, or other planes")
     if size is not None and card.size != size:
-        raise UserError(f"{where} was trained on {card.size}x{card.size}, not {size}x{size}: choose another network")
+        raise UserError(
+            f"{where} was trained on {card.size}x{card.size}, not {size}x{size}: choose another, or add any_size=true"
+        )

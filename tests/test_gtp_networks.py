@@ -109,10 +109,18 @@ def test_a_network_of_the_wrong_size_is_refused_in_one_line(tmp_path: Path, caps
     path = network(tmp_path / "net.safetensors", size=9, blocks=1)
     for words in (["gtp", "--size", "5", "--network", path], ["match", f"policy:{path}", "random", "--size", "5"]):
         assert main(words) == 2
-        assert f"{path} was trained on 9x9, not 5x5: choose another network" in capsys.readouterr().err
+        assert f"{path} was trained on 9x9, not 5x5: choose another, or add any_size=true" in capsys.readouterr().err
     player = engine(f"network:{path}")
     assert ask(player, "boardsize 13") == "? unacceptable size\n\n"
     say(player, "genmove b")
+
+
+@pytest.mark.parametrize("kind", ["network", "policy"])
+def test_a_network_plays_on_another_size_where_that_is_asked_for(tmp_path: Path, kind: str) -> None:
+    path = network(tmp_path / "net.safetensors", size=7, name="PolicyCNN", layers=3)
+    assert say(engine(f"{kind}:{path},any_size=true", size=5), "genmove b")
+    with pytest.raises(UserError, match="7x7"):
+        say(engine(f"{kind}:{path},any_size=false", size=5), "genmove b")
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])

@@ -105,6 +105,7 @@ class NetworkMaker:
         threads: That share playouts.
         playout_weight: Share of a playout in the value of a leaf, beside the network's (AlphaGo's lambda); 1 where the
             network has no value of its own. Not for the rule uct.
+        any_size: Play on boards of other sizes than that which the network was trained on, too.
     """
 
     loaded: LoadedNetwork | OpenVINONetwork
@@ -112,6 +113,7 @@ class NetworkMaker:
     settings: SearchSettings | None
     threads: int = 1
     playout_weight: float = 0.0
+    any_size: bool = False
 
     def planes(self, size: int) -> str:
         """What the network sees."""
@@ -121,7 +123,8 @@ class NetworkMaker:
         """Return one; UserError where the network was trained on boards of another size."""
         from tengen.perception.network_file import require_fit
 
-        require_fit(self.loaded.card, self.source, simulator.planes, simulator.rules.size)
+        size = None if self.any_size else simulator.rules.size
+        require_fit(self.loaded.card, self.source, simulator.planes, size)
         function = _values_too(self.loaded)
         if self.settings is None:
             return PolicyThinker(simulator, function)
@@ -216,6 +219,7 @@ def network_maker(
     searches: bool,
     backend: str = "torch",
     playout_weight: float = 0.0,
+    any_size: bool = False,
 ) -> Maker:
     """Return a maker of players by a network.
 
@@ -226,6 +230,7 @@ def network_maker(
         searches: Whether to search, or play its first choice.
         backend: torch, or openvino, which is faster on a CPU.
         playout_weight: Of playouts beside the network's value; see `NetworkMaker`.
+        any_size: Whether it may play on other boards than it was trained on.
 
     Raises:
         UserError: It can't be read.
@@ -246,8 +251,9 @@ def network_maker(
     if backend == "openvino":
         from tengen.perception.openvino_network import OpenVINONetwork
 
-        return NetworkMaker(OpenVINONetwork(loaded, threads=threads), source, settings, threads, playout_weight)
-    return NetworkMaker(loaded, source, settings, threads, playout_weight)
+        translated = OpenVINONetwork(loaded, threads=threads)
+        return NetworkMaker(translated, source, settings, threads, playout_weight, any_size)
+    return NetworkMaker(loaded, source, settings, threads, playout_weight, any_size)
 
 
 def shipped_network(size: int) -> Path | None:

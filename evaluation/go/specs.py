@@ -27,6 +27,7 @@ _CHOICES: Final = {
     "play": ("mcts", ("light", "atari", "shapes")),
     "guess": ("mcts", ("true", "false")),
     "backend": ("network policy", ("torch", "openvino")),
+    "any_size": ("network policy", ("true", "false")),
 }
 """Settings with a few values, and whose they are."""
 _SEARCH: Final = {field.name: field for field in dataclasses.fields(SearchSettings)}
@@ -51,6 +52,7 @@ class PlayerSpec:
         play: How playouts go: light, atari or shapes.
         guess: Whether `mcts` begins with guesses of what moves are worth.
         backend: What computes a network: torch or openvino.
+        any_size: Whether a network may play on a board of another size than it was trained on.
         playout_weight: Share of playouts in the value of leaves, beside a network's.
         search: Fields of `SearchSettings` that differ from the kind's own.
     """
@@ -66,6 +68,7 @@ class PlayerSpec:
     play: str = "shapes"
     guess: bool = True
     backend: str = "torch"
+    any_size: bool = False
     playout_weight: float = 0.0
     search: tuple[tuple[str, Any], ...] = ()
 
@@ -90,6 +93,7 @@ class PlayerSpec:
             searches=self.kind == "network",
             backend=self.backend,
             playout_weight=self.playout_weight,
+            any_size=self.any_size,
         )
 
     def settings(self, playouts: int | None, seconds: float | None, resign: float | None) -> EngineSettings:
@@ -137,7 +141,7 @@ def _own(text: str, kind: str, items: list[str]) -> PlayerSpec:
             choices = _CHOICES[name][1]
             if value not in choices:
                 raise UserError(f"{name} in {text!r} must be one of {', '.join(choices)}, got {value!r}")
-            found[name] = value == "true" if name == "guess" else value
+            found[name] = value == "true" if choices == ("true", "false") else value
         elif name == "playout_weight" and kind == "network":
             found[name] = _value(text, name, value, float)
         elif name in _SEARCH and kind in ("mcts", "network"):
