@@ -81,9 +81,7 @@ def searches(size: int) -> list[TimedSearch]:
     ]
     for backend, function in networks(size).items():
         guess = both(policy_guess(go, function), go_guesses(go))
-        found.append(
-            search(f"UCT and RAVE, guided by a network by {backend}, playouts with shapes", shapes, GUIDED, guess)
-        )
+        found.append(search(f"UCT and RAVE guided by a network by {backend}", shapes, GUIDED, guess))
         judged = network(go, function)
         found.append(search(f"PUCT, network by {backend}", judged, WITH_NETWORK))
         halved = mixed(judged, shapes, 0.5)

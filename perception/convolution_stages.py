@@ -46,9 +46,7 @@ class Convolution:
 
     def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
         """Return the slope by the pictures."""
-        slope = slope.contiguous(memory_format=torch.channels_last)
-        if self._relu:
-            slope = _aten.threshold_backward(slope, self._y, 0)
+        slope = _before_relu(slope, self._y, self._relu)
         by_x, by_weight, by_bias = _aten.convolution_backward(
             slope, self._x, self._read, [len(self._bias)], *self._settings, [onwards, True, True]
         )
@@ -56,6 +54,12 @@ class Convolution:
         _join(weight, self._joined).copy_(by_weight)
         bias.copy_(by_bias)
         return _part(by_x, self._joined) if onwards else slope
+
+
+def _before_relu(slope: Tensor, y: Tensor, relu: bool) -> Tensor:
+    """Return the slope by what went into the ReLU, channels last in memory."""
+    slope = slope.contiguous(memory_format=torch.channels_last)
+    return _aten.threshold_backward(slope, y, 0) if relu else slope
 
 
 def _join(x: Tensor, columns: int) -> Tensor:
@@ -129,9 +133,7 @@ class BlocksConvolution:
 
     def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
         """Return nothing of use: nothing comes before pictures."""
-        slope = slope.contiguous(memory_format=torch.channels_last)
-        if self._relu:
-            slope = _aten.threshold_backward(slope, self._y, 0)
+        slope = _before_relu(slope, self._y, self._relu)
         _, by_weight, by_bias = _aten.convolution_backward(
             slope, self._x, self._read, [len(self._bias)], *_PLAIN, [False, True, True]
         )

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from tengen.perception._noisy_kernels import mix, slopes_of_size
 from tengen.perception._planes_kernels import convolve, convolve_backward
 from tengen.perception.by_hand import ByHand, why_not_by_hand
-from tengen.perception.convolution_stages import PlanesConvolution
+from tengen.perception.convolution_stages import Blocks, BlocksConvolution, PlanesConvolution
 from tengen.perception.layers import Noise
 from tengen.perception.networks import q_network
 from tengen.perception.normalised import normalised_q_network
 from tengen.perception.optimizers import FlatAdam, Gradient
 from tengen.perception.precision import Computation, Plain, Rounded
+from tengen.perception.stages import Parameters
 from tengen.perception.torch_state import load_optimizer_state, optimizer_state
 
 PICTURES = gym.spaces.Box(0, 255, (4, 44, 36), np.uint8)
@@ -155,6 +156,32 @@ def test_a_convolution_of_planes_is_torchs(filters: int, kernel: int, columns: i
     found = of_weight.reshape(by_place.shape)[:, :, :kernel][:, :, ::-1].transpose(3, 0, 1, 2)
     np.testing.assert_allclose(found, weight.grad.numpy(), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(of_bias, bias.grad.numpy(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "sides"), [(8, 4, (21, 30)), (4, 2, (9, 8)), (3, 3, (7, 11))])
+def test_a_convolution_over_squares_is_torchs(kernel: int, stride: int, sides: tuple[int, int]) -> None:
+    layer = nn.Conv2d(3, 5, kernel, stride)
+    assert BlocksConvolution.can(layer)
+    parameters, gradient = Parameters(layer, in_bfloat16=True), Gradient(layer.parameters())
+    stage, pictures = BlocksConvolution(layer, parameters, relu=True), torch.randint(0, 256, (4, 3, *sides)).byte()
+    with torch.no_grad():
+        found = stage.forward(Blocks(layer)(pictures)).float()
+        expected = layer(pictures.float() / 255).relu()
+        assert found.shape == expected.shape
+        assert (found - expected).norm() < 0.01 * expected.norm()
+        slopes = torch.randn_like(expected)
+        stage.backward(slopes.bfloat16(), gradient, onwards=False)
+    passed = layer(pictures.float() / 255) * (found > 0)  # what is near zero may be rounded to either side
+    exact = torch.autograd.grad((passed * slopes).sum(), list(layer.parameters()))
+    for part, own in zip(layer.parameters(), exact, strict=True):
+        assert (gradient.of(part) - own).norm() < 0.01 * own.norm()
+
+
+@pytest.mark.parametrize(
+    "fields", [{"kernel_size": 3, "stride": 2}, {"kernel_size": 2}, {"kernel_size": 4, "stride": 2, "padding": 1}]
+)
+def test_other_convolutions_are_not_over_squares(fields: dict[str, int]) -> None:
+    assert not BlocksConvolution.can(nn.Conv2d(1, 1, **fields))
 
 
 def test_a_convolution_with_a_stride_is_not_one_of_planes() -> None:
