@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import shlex
 import signal
@@ -143,6 +144,7 @@ def test_a_match_keeps_its_games_and_says_who_is_better(tmp_path: Path) -> None:
     for number, game in enumerate(games_of(tmp_path)):
         assert game["number"] == number
         record = sgf.Sgf_game.from_bytes((tmp_path / "sgf" / f"game-{number + 1:04}.sgf").read_bytes())
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", record.get_root().get("DT"))
         assert len(record.get_main_sequence()) == game["moves"] + 1
         assert record.get_root().get("RE") == game["result"]
 
