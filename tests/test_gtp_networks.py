@@ -184,6 +184,14 @@ def test_a_shipped_network_is_known_by_its_name() -> None:
     assert maker.loaded.card.size == 19
 
 
+@pytest.mark.parametrize(("name", "rule"), [("go_policy_9x9", "uct"), ("go_policy_19x19", "puct")])
+def test_a_policy_guides_playouts_on_small_boards_only(name: str, rule: str) -> None:
+    maker = parse_player(f"network:{name}").maker()
+    assert isinstance(maker, NetworkMaker)
+    assert maker.settings is not None
+    assert maker.settings.rule == rule
+
+
 def test_boards_without_a_shipped_network_are_played_by_playouts() -> None:
     maker = parse_player("network").maker()
     assert isinstance(maker, ShippedMaker)

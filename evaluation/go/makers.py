@@ -45,6 +45,8 @@ PLAYS: Final = ("light", "atari", "shapes")
 WITH_NETWORK: Final = SearchSettings(rule="puct", leaves=8)
 """How a search is done whose leaves a network judges: on a CPU eight positions take little longer than one."""
 
+_GUIDED_UP_TO = 13
+
 GUIDED: Final = dataclasses.replace(LIGHT, expand_visits=32)
 """How a search over playouts is done to which a network proposes moves: it is asked once for 32 playouts or more."""
 
@@ -287,8 +289,12 @@ def _knows_values(architecture: Mapping[str, Any]) -> bool:
 
 
 def _with_network(card: Card, changes: Mapping[str, Any]) -> SearchSettings:
-    """Return how to search with a network; over playouts unless it knows values or a rule is given."""
-    rule = changes.get("rule", "puct" if _knows_values(card.architecture) else "uct")
+    """Return how to search with a network: unless a rule is given, guided if it knows no values and boards are small.
+
+    On 19x19 there are not enough playouts for RAVE to tell better from worse once it has forgotten where it began.
+    """
+    guided = card.size <= _GUIDED_UP_TO and not _knows_values(card.architecture)
+    rule = changes.get("rule", "uct" if guided else "puct")
     return _changed(GUIDED if rule == "uct" else WITH_NETWORK, changes)
 
 
