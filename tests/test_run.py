@@ -267,6 +267,7 @@ def test_an_evaluation_cut_short_by_a_signal_is_made_up_for(tmp_path: Path, monk
     def given_up_once(*args: object, **kwargs: object) -> object:
         calls.append(args)
         if len(calls) == 1:
+            assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL, "a signal now would end the tests"
             signal.raise_signal(signal.SIGTERM)
         return real(*args, **kwargs)  # type: ignore[arg-type]
 
