@@ -1,11 +1,12 @@
-"""Trains DQN on an Atari game with Tengen, SB3, Tianshou and a plain loop of torch, alternating in one process.
+"""Trains DQN on an Atari game with Tengen, SB3, Tianshou and a plain loop of torch, in turns.
 
 All step the same emulation (Tengen's environment under the protocol, behind adapters for the peers), all have the
 Nature CNN, Adam, the same batch, replay, target period, epsilon and updates per step. The plain loop is what a script
 of one file does (CleanRL's dqn_atari.py, written anew here): float32, whole stacks in the replay, nothing tuned.
-Tianshou takes part where it is installed; it is no dependency. Shown are steps/s in each round, the median ratios, and
-for each side its updates, its latest loss and the mean return of its training episodes. The rounds are for speed: what
-is learnt in them is too little to compare.
+Tianshou takes part where it is installed; it is no dependency. Each side has a process of its own, as where it is used,
+which sleeps while the others have their turns; --together puts all into one. Shown are steps/s in each round, the
+median ratios, and for each side its updates, its latest loss and the mean return of its training episodes. The rounds
+are for speed: what is learnt in them is too little to compare.
 
     python benchmarks/dqn_atari.py --env ALE/Breakout-v5 --steps 4000 --rounds 3 --threads 2
 """
@@ -16,242 +17,12 @@ import argparse
 import csv
 import importlib.util
 import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from _atari_tianshou import PACKAGE, Tianshou
-from stable_baselines3 import DQN as SB3DQN
-from stable_baselines3.common.vec_env import VecEnv
-from torch import nn
-
-from tengen.agents.dqn.config import DQNConfig
-from tengen.envs import EnvConfig, make_env
-from tengen.loop import interact
-
-LEARN_START = 1_000
-
-
-class StepTengen(VecEnv):
-    """A Tengen environment as SB3 wants it: reset by itself, the final observation in the infos."""
-
-    def __init__(self, config: EnvConfig, seed: int = 0) -> None:
-        self.env = make_env(config, training=True)
-        self.seed_of_env = seed
-        spec = self.env.spec
-        super().__init__(spec.num_envs, spec.observation_space, spec.action_space)
-        self.returns: list[float] = []
-        self._return = np.zeros(spec.num_envs)
-
-    def reset(self) -> Any:
-        """Start all rows."""
-        return self.env.reset(self.seed_of_env).observation
-
-    def step_async(self, actions: np.ndarray) -> None:
-        """Take the actions."""
-        self._step = self.env.step(actions)
-
-    def step_wait(self) -> Any:
-        """Return what followed; a life loss is a done, as in SB3's own wrapper, but does not restart the game."""
-        step = self._step
-        self._return += step.reward if step.score is None else step.score
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        dones = step.last | (step.discount == 0)
-        for row in np.flatnonzero(dones):
-            infos[row]["terminal_observation"] = step.observation[row]
-            infos[row]["TimeLimit.truncated"] = bool(step.last[row] and step.discount[row] != 0)
-        for row in np.flatnonzero(step.last):
-            self.returns.append(float(self._return[row]))
-            self._return[row] = 0
-        return self.env.reset_done().observation, step.reward.astype(np.float32), dones, infos
-
-    def close(self) -> None:
-        """Free the emulators."""
-        self.env.close()
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return an attribute for each row; only the render mode is asked for."""
-        return [None] * self.num_envs
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Do nothing."""
-
-    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """Return nothing for each row."""
-        return [None] * self.num_envs
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """Say that nothing is wrapped."""
-        return [False] * self.num_envs
-
-
-class Tengen:
-    """Tengen's side."""
-
-    def __init__(self, env: EnvConfig, settings: argparse.Namespace, precision: str) -> None:
-        self.env = make_env(env, training=True)
-        config = DQNConfig(
-            hidden=(512,),
-            learning_rate=1e-4,
-            replay_capacity=settings.capacity,
-            learn_start=LEARN_START,
-            learn_period=4,
-            target_period=250,
-            epsilon_decay_steps=settings.epsilon_steps,
-            precision=precision,  # type: ignore[arg-type]  # one of its values
-        )
-        self.agent = config.build(self.env.spec, np.random.default_rng(0), "cpu")
-        self.ticks = interact(self.agent, self.env, 10**12, seed=0)
-        self.returns: list[float] = []
-        self.loss = float("nan")
-        self._return = np.zeros(env.num_envs)
-
-    def run(self, num_steps: int) -> None:
-        """Train for a number of steps."""
-        for _ in range(num_steps // self.env.spec.num_envs):
-            tick = next(self.ticks)
-            step = tick.next_step
-            self._return += step.reward if step.score is None else step.score
-            self.returns += self._return[step.last].tolist()
-            self._return[step.last] = 0
-            if tick.metrics:
-                self.loss = float(tick.metrics["losses/loss"])
-
-    @property
-    def updates(self) -> int:
-        """Gradient updates so far."""
-        return self.agent.learner.num_updates
-
-
-class SB3:
-    """stable-baselines3's side."""
-
-    def __init__(self, env: EnvConfig, settings: argparse.Namespace, total_steps: int) -> None:
-        self.env = StepTengen(env)
-        self.model = SB3DQN(
-            "CnnPolicy",
-            self.env,
-            learning_rate=1e-4,
-            buffer_size=settings.capacity,
-            learning_starts=LEARN_START,
-            batch_size=32,
-            train_freq=max(1, 4 // env.num_envs),
-            gradient_steps=max(1, env.num_envs // 4),
-            target_update_interval=1_000,
-            exploration_fraction=min(1.0, settings.epsilon_steps / total_steps),
-            seed=0,
-            device="cpu",
-        )
-        self._goal = 0
-        self.model._setup_learn(total_steps)
-
-    def run(self, num_steps: int) -> None:
-        """Train for a number of steps."""
-        self.model.learn(num_steps, reset_num_timesteps=False, log_interval=None)  # type: ignore[arg-type]  # as documented
-
-    @property
-    def returns(self) -> list[float]:
-        """Returns of the training episodes."""
-        return self.env.returns
-
-    @property
-    def loss(self) -> float:
-        """The latest loss."""
-        return float(self.model.logger.name_to_value.get("train/loss", float("nan")))
-
-    @property
-    def updates(self) -> int:
-        """Gradient updates so far."""
-        return int(self.model._n_updates)
-
-
-class Plain:
-    """A plain loop of torch."""
-
-    def __init__(self, env: EnvConfig, settings: argparse.Namespace) -> None:
-        self.env = make_env(env, training=True)
-        self.settings = settings
-        self.rng = np.random.default_rng(0)
-        num_actions = self.env.spec.num_actions
-        self.network, self.target = nature_network(num_actions), nature_network(num_actions)
-        self.target.load_state_dict(self.network.state_dict())
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-4)
-        shape = (settings.capacity, 4, 84, 84)
-        self.observations, self.next_observations = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-        self.actions = np.zeros(settings.capacity, np.int64)
-        self.rewards, self.discounts = np.zeros((2, settings.capacity), np.float32)
-        self.num_steps = self.updates = 0
-        self.returns: list[float] = []
-        self.loss = float("nan")
-        self._return = np.zeros(env.num_envs)
-        self.step = self.env.reset(0)
-
-    def run(self, num_steps: int) -> None:
-        """Train for a number of steps."""
-        num_envs = self.env.spec.num_envs
-        for _ in range(num_steps // num_envs):
-            epsilon = max(0.05, 1 - 0.95 * self.num_steps / self.settings.epsilon_steps)
-            if self.num_steps < LEARN_START or self.rng.random() < epsilon:
-                actions = self.rng.integers(self.env.spec.num_actions, size=num_envs)
-            else:
-                with torch.no_grad():
-                    actions = self.network(torch.from_numpy(self.step.observation)).argmax(1).numpy()
-            step = self.env.step(actions)
-            rows = (self.num_steps + np.arange(num_envs)) % self.settings.capacity
-            self.observations[rows], self.next_observations[rows] = self.step.observation, step.observation
-            self.actions[rows], self.rewards[rows], self.discounts[rows] = actions, step.reward, step.discount
-            self._return += step.reward if step.score is None else step.score
-            self.returns += self._return[step.last].tolist()
-            self._return[step.last] = 0
-            self.step = self.env.reset_done()
-            self.num_steps += num_envs
-            if self.num_steps > LEARN_START:
-                for _ in range(num_envs // 4):
-                    self.update()
-
-    def update(self) -> None:
-        """Make one update on a batch of 32."""
-        sample = self.rng.integers(min(self.num_steps, self.settings.capacity), size=32)
-        with torch.no_grad():
-            best = self.target(torch.from_numpy(self.next_observations[sample])).amax(1)
-            goal = torch.from_numpy(self.rewards[sample]) + 0.99 * torch.from_numpy(self.discounts[sample]) * best
-        q = self.network(torch.from_numpy(self.observations[sample]))
-        loss = torch.nn.functional.mse_loss(q.gather(1, torch.from_numpy(self.actions[sample])[:, None])[:, 0], goal)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
-        self.optimizer.step()
-        self.loss = loss.item()
-        self.updates += 1
-        if self.updates % 250 == 0:
-            self.target.load_state_dict(self.network.state_dict())
-
-
-class Scale(nn.Module):
-    """Divides bytes by 255."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return float32."""
-        return x / 255.0
-
-
-def nature_network(num_actions: int) -> nn.Sequential:
-    """Return the Nature CNN as torch makes it."""
-    return nn.Sequential(
-        Scale(),
-        *(nn.Conv2d(4, 32, 8, stride=4), nn.ReLU(), nn.Conv2d(32, 64, 4, stride=2), nn.ReLU()),
-        *(nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3136, 512), nn.ReLU()),
-        nn.Linear(512, num_actions),
-    )
-
-
-def steps_per_second(run: Callable[[int], None], num_steps: int) -> float:
-    """Return the speed of one round."""
-    began = time.perf_counter()
-    run(num_steps)
-    return num_steps / (time.perf_counter() - began)
+from _atari_sides import LEARN_START, make_side
+from _atari_tianshou import PACKAGE
+from _turns import Apart, Here, Player
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -266,36 +37,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--capacity", type=int, default=10_000, help="transitions in each replay")
     parser.add_argument("--epsilon-steps", type=int, default=10_000)
     parser.add_argument("--precision", nargs="+", default=["float32", "auto"], help="of Tengen's side")
+    parser.add_argument("--together", action="store_true", help="all sides in one process")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "dqn_atari.csv")
     settings = parser.parse_args(argv)
-    torch.set_num_threads(settings.threads)
-    env = EnvConfig(settings.env, settings.num_envs, settings.protocol)
-    total = LEARN_START + settings.steps * settings.rounds
-    sides: dict[str, Tengen | SB3 | Plain | Tianshou] = {
-        f"tengen {p}": Tengen(env, settings, p) for p in settings.precision
-    }
-    sides["plain"] = Plain(env, settings)
-    if importlib.util.find_spec(PACKAGE) is None:
-        print(f"{PACKAGE} is not installed", flush=True)
-    else:
-        sides["tianshou"] = Tianshou(env, settings, LEARN_START)
-    sides["sb3"] = SB3(env, settings, total)
-    for side in sides.values():
-        side.run(LEARN_START)  # random play before learning, not counted
-    speeds: dict[str, list[float]] = {name: [] for name in sides}
+    players = {name: make_player(name, settings) for name in names_of(settings)}
+    for player in players.values():
+        player.turn(LEARN_START)  # random play before learning, not counted
+    speeds: dict[str, list[float]] = {name: [] for name in players}
     rows = []
     for round_number in range(settings.rounds):
-        for name, side in sides.items():
-            speed = steps_per_second(side.run, settings.steps)
-            speeds[name].append(speed)
-            mean = statistics.fmean(side.returns[-50:]) if side.returns else float("nan")
-            row = [settings.env, name, round_number, round(speed, 1), side.updates, f"{side.loss:.5f}", f"{mean:.2f}"]
-            rows.append(row)
+        for name, player in players.items():
+            turn = player.turn(settings.steps)
+            speeds[name].append(settings.steps / turn.seconds)
+            learnt = [turn.updates, f"{turn.loss:.5f}", f"{turn.return_mean:.2f}"]
+            rows.append([settings.env, name, round_number, f"{speeds[name][-1]:.1f}", *learnt])
             print(
-                f"round {round_number} {name:16} {speed:7.1f} steps/s  {side.updates} updates  return {mean:.2f}",
+                f"round {round_number} {name:16} {speeds[name][-1]:7.1f} steps/s  {turn.updates} updates  "
+                f"return {turn.return_mean:.2f}",
                 flush=True,
             )
-    for name in list(sides)[:-1]:
+    for name in list(players)[:-1]:
         ratio = statistics.median(a / b for a, b in zip(speeds[name], speeds["sb3"], strict=True))
         print(f"{name}: median {statistics.median(speeds[name]):.1f} steps/s, {ratio:.2f} times SB3's")
     settings.out.parent.mkdir(parents=True, exist_ok=True)
@@ -304,6 +65,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         writer.writerow(["env", "side", "round", "steps_per_second", "updates", "loss", "return_mean"])
         writer.writerows(rows)
     print(f"written to {settings.out}")
+
+
+def names_of(settings: argparse.Namespace) -> list[str]:
+    """Return the sides that can take part, SB3 last."""
+    names = [*(f"tengen {precision}" for precision in settings.precision), "plain"]
+    if importlib.util.find_spec(PACKAGE) is None:
+        print(f"{PACKAGE} is not installed", flush=True)
+        return [*names, "sb3"]
+    return [*names, PACKAGE, "sb3"]
+
+
+def make_player(name: str, settings: argparse.Namespace) -> Player:
+    """Return a side that can have turns."""
+    return Here(make_side, name, settings) if settings.together else Apart(make_side, name, settings)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 import torch
-from dqn_atari import StepTengen
+from _atari_sides import StepTengen
 from scipy import stats  # type: ignore[import-untyped]  # it has no annotations
 from stable_baselines3 import DQN as SB3DQN
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor

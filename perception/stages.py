@@ -92,6 +92,7 @@ class Dense:
     def __init__(self, layer: nn.Linear, parameters: Parameters, *, relu: bool) -> None:
         self._layer, self._relu = layer, relu
         self._weight, self._bias = parameters.of(layer.weight), parameters.of(layer.bias)
+        self._product = torch.empty_like(self._weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x W^T + b."""
@@ -102,7 +103,7 @@ class Dense:
         """Return slope W."""
         if self._relu:
             slope = _aten.threshold_backward(slope, self._y, 0)
-        _set_product(gradient.of(self._layer.weight), slope.t(), self._x)
+        _set_product(gradient.of(self._layer.weight), slope.t(), self._x, self._product)
         gradient.of(self._layer.bias).copy_(slope.sum(0))
         return slope @ self._weight if onwards else slope
 
@@ -114,6 +115,7 @@ class NoisyDense:
         self._layer, self._relu, self._parameters = layer, relu, parameters
         self._weight, self._bias = torch.empty_like(layer.weight), torch.empty_like(layer.bias)
         self._rounded = self._weight.to(parameters.dtype), self._bias.to(parameters.dtype)
+        self._product = torch.empty_like(self._rounded[0])
         self._mixed: tuple[int, ...] = ()  # the version of the parameters in them, whose noise, and its version
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,7 +147,7 @@ class NoisyDense:
         if self._relu:
             slope = _aten.threshold_backward(slope, self._y, 0)
         weight, bias = gradient.of(layer.weight), gradient.of(layer.bias)
-        _set_product(weight, slope.t(), self._x)
+        _set_product(weight, slope.t(), self._x, self._product)
         bias.copy_(slope.sum(0))
         if layer.noise is None:
             gradient.of(layer.weight_sigma).zero_()
@@ -167,9 +169,12 @@ def rectified(y: Tensor, relu: bool) -> Tensor:
     return y.relu_() if relu else y
 
 
-def _set_product(room: Tensor, one: Tensor, other: Tensor) -> None:
-    """Write a product of matrices into room in float32."""
+def _set_product(room: Tensor, one: Tensor, other: Tensor, rounded: Tensor) -> None:
+    """Write a product of matrices into room in float32, by way of `rounded` where they are of less precision.
+
+    Megabytes that are allocated in each update come and go page by page, which can take ten times as long as a product.
+    """
     if one.dtype == room.dtype:
         torch.mm(one, other, out=room)
     else:
-        room.copy_(one @ other)
+        room.copy_(torch.mm(one, other, out=rounded))
