@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = parser.parse_args(argv)
     players = {name: make_player(name, settings) for name in names_of(settings)}
     for player in players.values():
-        player.turn(LEARN_START)  # random play before learning, not counted
+        player.turn(LEARN_START + 80)  # not counted: random play before learning, and the first updates, which prepare
     speeds: dict[str, list[float]] = {name: [] for name in players}
     rows = []
     for round_number in range(settings.rounds):

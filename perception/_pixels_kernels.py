@@ -57,30 +57,39 @@ def scale_to_bfloat16(pictures: _Bytes, out: _Halves, scratch: _Singles) -> None
 
 
 @njit(makes_arrays=False)
-def blocks_to_bfloat16(pictures: _Bytes, blocks: _Halves, scratch: _Singles) -> None:
+def blocks_to_bfloat16(
+    pixels: NDArray[np.uint8], strides: tuple[int, int, int], blocks: _Halves, scratch: _Singles
+) -> None:
     """Write pictures / 255 as the bits of bfloat16, cut into squares of S x S pixels whose numbers lie together.
 
     Args:
-        pictures: [N, C, H, W]; what is beyond the squares is left out.
-        blocks: [N, Y, X, S, S C], with Y S <= H and X S <= W: squares Y x X, and in each its rows of pixels of C.
-        scratch: [W C], written over.
+        pixels: Memory with pictures [N, C, H, W], whose rows each lie in one piece.
+        strides: From a picture, a channel and a row to the next.
+        blocks: [N, Y, X, S, S C], with Y S <= H and X S <= W: squares Y x X, and in each its rows of pixels of C. What
+            is beyond the squares is left out.
+        scratch: [X S C], written over.
     """
-    num_channels = pictures.shape[1]
     _, height, width, size, row = blocks.shape
+    num_channels = row // size
+    to_picture, to_channel, to_row = strides
     bits = scratch.view(np.uint32)
     factor = np.float32(1 / 255)
-    for n in range(len(pictures)):
+    for n in range(len(blocks)):
         for square in range(height):
             for inner in range(size):
-                y = square * size + inner
-                if num_channels == 4:  # as in `_scale`
+                start = n * to_picture + (square * size + inner) * to_row
+                if num_channels == 4:  # as in `_scale`; as slices, which the compiler sees to be in one piece
+                    first, second = pixels[start:], pixels[start + to_channel :]
+                    third, fourth = second[to_channel:], second[2 * to_channel :]
                     for x in range(width * size):
-                        for c in range(4):
-                            scratch[4 * x + c] = np.float32(pictures[n, c, y, x]) * factor
+                        scratch[4 * x] = np.float32(first[x]) * factor
+                        scratch[4 * x + 1] = np.float32(second[x]) * factor
+                        scratch[4 * x + 2] = np.float32(third[x]) * factor
+                        scratch[4 * x + 3] = np.float32(fourth[x]) * factor
                 else:
                     for c in range(num_channels):
                         for x in range(width * size):
-                            scratch[num_channels * x + c] = np.float32(pictures[n, c, y, x]) * factor
+                            scratch[num_channels * x + c] = np.float32(pixels[start + c * to_channel + x]) * factor
                 for x in range(width):
                     for i in range(row):
                         number = (bits[x * row + i] + np.uint32(0x8000)) >> np.uint32(16)

@@ -5,6 +5,8 @@ Shape letters: N pictures, C channels of H x W, M filters, outputs of Y x X, K x
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,6 +18,9 @@ from tengen.perception.optimizers import Gradient
 from tengen.perception.stages import Parameters, rectified
 
 _aten = torch.ops.aten
+
+# oneDNN's convolution with ReLU in one pass: torch's compiler makes such calls, but not all of its builds have it.
+_WITH_RELU = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 
 
 class Convolution:
@@ -41,8 +46,8 @@ class Convolution:
         self._x, self._read = _join(x, self._joined), _join(self._weight, self._joined)
         stride = [rows, columns // self._joined]
         self._settings = stride, self._padding, self._dilation, False, [0, 0], 1
-        self._y: Tensor = _aten.convolution(self._x, self._read, self._bias, *self._settings)
-        return rectified(self._y, self._relu)
+        self._y = _convolved(self._x, self._read, self._bias, self._settings, self._relu)
+        return self._y
 
     def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
         """Return the slope by the pictures."""
@@ -54,6 +59,22 @@ class Convolution:
         _join(weight, self._joined).copy_(by_weight)
         bias.copy_(by_bias)
         return _part(by_x, self._joined) if onwards else slope
+
+
+_Settings: TypeAlias = tuple[list[int], list[int], list[int], bool, list[int], int]
+"""Stride, padding, dilation, whether transposed, output padding, groups."""
+
+_PLAIN: _Settings = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+"""Of a convolution that moves by one."""
+
+
+def _convolved(x: Tensor, weight: Tensor, bias: Tensor, settings: _Settings, relu: bool) -> Tensor:
+    """Return the outputs of a convolution, after ReLU if there is one."""
+    if relu and x.dtype == torch.bfloat16 and _WITH_RELU is not None:
+        stride, padding, dilation, _, _, groups = settings
+        y: Tensor = _WITH_RELU(x, weight, bias, padding, stride, dilation, groups, "relu", [], "")
+        return y
+    return rectified(_aten.convolution(x, weight, bias, *settings), relu)
 
 
 def _before_relu(slope: Tensor, y: Tensor, relu: bool) -> Tensor:
@@ -90,6 +111,8 @@ class Blocks:
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Return the squares, scaled to [0, 1], that the kernel comes upon."""
+        if pictures.stride(-1) != 1:
+            pictures = pictures.contiguous()
         num, channels, *sides = pictures.shape
         size = self._size
         height, width = (
@@ -97,7 +120,12 @@ class Blocks:
         )
         blocks = torch.empty(num, height, width, size * size * channels, dtype=torch.bfloat16)
         halves = blocks.view(torch.int16).numpy().view(np.uint16).reshape(num, height, width, size, size * channels)
-        blocks_to_bfloat16(pictures.contiguous().numpy(), halves, np.empty(sides[1] * channels, np.float32))
+        # A replay's pictures share frames: they are read where they lie, since a copy takes as long as half of this.
+        to_picture, to_channel, to_row, _ = pictures.stride()
+        length = 1 + sum((side - 1) * stride for side, stride in zip(pictures.shape, pictures.stride(), strict=True))
+        memory = pictures.as_strided((length,), (1,)).numpy()
+        scratch = np.empty(width * size * channels, np.float32)
+        blocks_to_bfloat16(memory, (to_picture, to_channel, to_row), halves, scratch)
         return blocks.permute(0, 3, 1, 2)
 
 
@@ -128,8 +156,8 @@ class BlocksConvolution:
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs."""
         self._x, self._read = x, _in_blocks(self._weight, self._size)
-        self._y: Tensor = _aten.convolution(x, self._read, self._bias, *_PLAIN)
-        return rectified(self._y, self._relu)
+        self._y = _convolved(x, self._read, self._bias, _PLAIN, self._relu)
+        return self._y
 
     def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
         """Return nothing of use: nothing comes before pictures."""
@@ -141,10 +169,6 @@ class BlocksConvolution:
         weight.copy_(_out_of_blocks(by_weight, self._size))
         bias.copy_(by_bias)
         return slope
-
-
-_PLAIN = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
-"""Stride, padding, dilation and so on of a convolution that moves by one."""
 
 
 def _in_blocks(weight: Tensor, size: int) -> Tensor:

@@ -203,5 +203,6 @@ def require_fit(card: Card, where: str, planes: str, size: int | None = None) ->
         raise UserError(f"{where} sees {card.planes} planes, not {planes}: choose another network, or other planes")
     if size is not None and card.size != size:
         raise UserError(
-            f"{where} was trained on {card.size}x{card.size}, not {size}x{size}: choose another, or add any_size=true"
+            f"{where} was trained on {card.size}x{card.size}, not {size}x{size}: choose another, or name it as a "
+            "player that plays on any, network:FILE,any_size=true"
         )

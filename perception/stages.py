@@ -31,14 +31,16 @@ class Parameters:
     def __init__(self, network: nn.Module, *, in_bfloat16: bool) -> None:
         self.dtype = torch.bfloat16 if in_bfloat16 else torch.float32
         self._all = list(network.parameters())
-        self._rounded: list[tuple[Tensor, Tensor]] = []  # a parameter, and its copy
+        self._own: list[Tensor] = []
+        self._rounded: list[Tensor] = []  # their copies
         self.version = self._count()
 
     def of(self, parameter: Tensor) -> Tensor:
         """Return what is computed with in place of a parameter."""
         used = parameter.detach().to(self.dtype)
         if self.dtype != parameter.dtype:
-            self._rounded.append((parameter.detach(), used))
+            self._own.append(parameter.detach())
+            self._rounded.append(used)
         return used
 
     def refresh(self) -> None:
@@ -46,8 +48,8 @@ class Parameters:
         version = self._count()
         if version != self.version:
             self.version = version
-            for own, used in self._rounded:
-                used.copy_(own)
+            if self._own:
+                torch._foreach_copy_(self._rounded, self._own)
 
     def _count(self) -> int:
         return sum(parameter._version for parameter in self._all)

@@ -109,7 +109,7 @@ def test_a_network_of_the_wrong_size_is_refused_in_one_line(tmp_path: Path, caps
     path = network(tmp_path / "net.safetensors", size=9, blocks=1)
     for words in (["gtp", "--size", "5", "--network", path], ["match", f"policy:{path}", "random", "--size", "5"]):
         assert main(words) == 2
-        assert f"{path} was trained on 9x9, not 5x5: choose another, or add any_size=true" in capsys.readouterr().err
+        assert f"{path} was trained on 9x9, not 5x5: choose another, or name it as a player" in capsys.readouterr().err
     player = engine(f"network:{path}")
     assert ask(player, "boardsize 13") == "? unacceptable size\n\n"
     say(player, "genmove b")
