@@ -72,17 +72,11 @@ def _starts_elsewhere(space: Any) -> bool:
     return bool(start.any()) if hasattr(start, "any") else bool(start)
 
 
-def _build(config: Any, spec: EnvSpec, rng: np.random.Generator, device: str) -> SB3Agent:
-    from tengen.agents.sb3.build import build
-
-    return build(config, spec, rng, device)
-
-
 @dataclass(frozen=True)
-class SB3DQNConfig:
-    """stable-baselines3's DQN, unmodified, in Tengen's loop and on Tengen's environments."""
+class SB3Config:
+    """What the agents have in common."""
 
-    algorithm: ClassVar[Algorithm] = "dqn"
+    algorithm: ClassVar[Algorithm]
 
     total_steps: int | None = None
     """Environment steps that its schedules are laid out for; --steps unless given."""
@@ -90,18 +84,38 @@ class SB3DQNConfig:
     """Its kind of network; auto: CnnPolicy for pictures of at least 36x36, else MlpPolicy."""
     net_arch: tuple[int, ...] | None = None
     """Widths of the fully connected layers; its own default unless given."""
-    learning_rate: float = 1e-4
-    """Step size of Adam."""
+    gamma: float = 0.99
+    """Discount factor."""
     learning_rate_schedule: Literal["constant", "linear"] = "constant"
     """linear: to 0 at `total_steps`."""
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @classmethod
+    def refusal(cls, spec: EnvSpec) -> str | None:
+        """Return why it can't take these spaces, or None."""
+        return refusal(f"sb3:{cls.algorithm}", spec)
+
+    def build(self, spec: EnvSpec, rng: np.random.Generator, device: str) -> SB3Agent:
+        """Assemble the agent; imports torch, stable-baselines3, and sb3-contrib for what is from there."""
+        from tengen.agents.sb3.build import build
+
+        return build(self, spec, rng, device)
+
+
+@dataclass(frozen=True)
+class SB3ReplayConfig(SB3Config):
+    """What DQN and QR-DQN have in common."""
+
+    learning_rate: float = 1e-4
+    """Step size of Adam."""
     buffer_size: int = 1_000_000
     """Transitions that its replay holds, over all environments; uncompressed, each with two observations."""
     learning_starts: int = 100
     """Environment steps taken at random before learning."""
     batch_size: int = 32
     """Transitions in an update."""
-    gamma: float = 0.99
-    """Discount factor."""
     train_freq: int = 4
     """Turns of the loop (steps of every environment) between learning."""
     gradient_steps: int = 1
@@ -114,108 +128,65 @@ class SB3DQNConfig:
     """Epsilon at step 0."""
     exploration_final_eps: float = 0.05
     """Epsilon afterwards."""
-    max_grad_norm: float = 10.0
-    """Largest norm of the gradient."""
     save_replay: bool = True
     """Checkpoints hold the replay; without, a resumed run starts with an empty one."""
 
-    def __post_init__(self) -> None:
-        _check(self)
 
-    @classmethod
-    def refusal(cls, spec: EnvSpec) -> str | None:
-        """Return why it can't take these spaces, or None."""
-        return refusal(f"sb3:{cls.algorithm}", spec)
+@dataclass(frozen=True)
+class SB3DQNConfig(SB3ReplayConfig):
+    """stable-baselines3's DQN, unmodified, in Tengen's loop and on Tengen's environments."""
 
-    def build(self, spec: EnvSpec, rng: np.random.Generator, device: str) -> SB3Agent:
-        """Assemble the agent; imports torch and stable-baselines3."""
-        return _build(self, spec, rng, device)
+    algorithm: ClassVar[Algorithm] = "dqn"
+
+    max_grad_norm: float = 10.0
+    """Largest norm of the gradient."""
 
 
 @dataclass(frozen=True)
-class SB3QRDQNConfig:
+class SB3QRDQNConfig(SB3ReplayConfig):
     """sb3-contrib's QR-DQN, unmodified, in Tengen's loop and on Tengen's environments (extra `contrib`)."""
 
     algorithm: ClassVar[Algorithm] = "qrdqn"
 
-    total_steps: int | None = None
-    """Environment steps that its schedules are laid out for; --steps unless given."""
-    policy: PolicyName = "auto"
-    """Its kind of network; auto: CnnPolicy for pictures of at least 36x36, else MlpPolicy."""
-    net_arch: tuple[int, ...] | None = None
-    """Widths of the fully connected layers; its own default unless given."""
+    learning_rate: float = 5e-5
+    exploration_fraction: float = 0.005
+    exploration_final_eps: float = 0.01
     n_quantiles: int = 200
     """Quantiles of the return."""
-    learning_rate: float = 5e-5
-    """Step size of Adam."""
-    learning_rate_schedule: Literal["constant", "linear"] = "constant"
-    """linear: to 0 at `total_steps`."""
-    buffer_size: int = 1_000_000
-    """Transitions that its replay holds, over all environments; uncompressed, each with two observations."""
-    learning_starts: int = 100
-    """Environment steps taken at random before learning."""
-    batch_size: int = 32
-    """Transitions in an update."""
-    gamma: float = 0.99
-    """Discount factor."""
-    train_freq: int = 4
-    """Turns of the loop (steps of every environment) between learning."""
-    gradient_steps: int = 1
-    """Updates each time."""
-    target_update_interval: int = 10_000
-    """Environment steps between renewals of the target network."""
-    exploration_fraction: float = 0.005
-    """The share of `total_steps` over which epsilon goes down in a straight line."""
-    exploration_initial_eps: float = 1.0
-    """Epsilon at step 0."""
-    exploration_final_eps: float = 0.01
-    """Epsilon afterwards."""
     max_grad_norm: float | None = None
     """Largest norm of the gradient; none unless given."""
-    save_replay: bool = True
-    """Checkpoints hold the replay; without, a resumed run starts with an empty one."""
-
-    def __post_init__(self) -> None:
-        _check(self)
-
-    @classmethod
-    def refusal(cls, spec: EnvSpec) -> str | None:
-        """Return why it can't take these spaces, or None."""
-        return refusal(f"sb3:{cls.algorithm}", spec)
-
-    def build(self, spec: EnvSpec, rng: np.random.Generator, device: str) -> SB3Agent:
-        """Assemble the agent; imports torch, stable-baselines3 and sb3-contrib."""
-        return _build(self, spec, rng, device)
 
 
 @dataclass(frozen=True)
-class SB3PPOConfig:
+class SB3ActorCriticConfig(SB3Config):
+    """What PPO and A2C have in common."""
+
+    evaluation: Literal["deterministic", "stochastic"] = "deterministic"
+    """How its policy is evaluated: by its likeliest actions, or by actions drawn as it would."""
+    n_steps: int = 2048
+    """Turns of the loop (steps of every environment) in a rollout."""
+    gae_lambda: float = 0.95
+    """Generalised advantage estimation: the weight of longer returns."""
+    ent_coef: float = 0.0
+    """Weight of the entropy in the loss."""
+    vf_coef: float = 0.5
+    """Weight of the values' error in the loss."""
+    max_grad_norm: float = 0.5
+    """Largest norm of the gradient."""
+
+
+@dataclass(frozen=True)
+class SB3PPOConfig(SB3ActorCriticConfig):
     """stable-baselines3's PPO, unmodified, in Tengen's loop and on Tengen's environments."""
 
     algorithm: ClassVar[Algorithm] = "ppo"
 
-    total_steps: int | None = None
-    """Environment steps that its schedules are laid out for; --steps unless given."""
-    policy: PolicyName = "auto"
-    """Its kind of network; auto: CnnPolicy for pictures of at least 36x36, else MlpPolicy."""
-    net_arch: tuple[int, ...] | None = None
-    """Widths of the fully connected layers; its own default unless given."""
-    evaluation: Literal["deterministic", "stochastic"] = "deterministic"
-    """How its policy is evaluated: by its likeliest actions, or by actions drawn as it would."""
     learning_rate: float = 3e-4
     """Step size of Adam."""
-    learning_rate_schedule: Literal["constant", "linear"] = "constant"
-    """linear: to 0 at `total_steps`."""
-    n_steps: int = 2048
-    """Turns of the loop (steps of every environment) in a rollout."""
     batch_size: int = 64
     """Steps in an update."""
     n_epochs: int = 10
     """Times that a rollout is gone through."""
-    gamma: float = 0.99
-    """Discount factor."""
-    gae_lambda: float = 0.95
-    """Generalised advantage estimation: the weight of longer returns."""
     clip_range: float = 0.2
     """How far the probability of an action may change in an update."""
     clip_range_schedule: Literal["constant", "linear"] = "constant"
@@ -224,58 +195,20 @@ class SB3PPOConfig:
     """The same for values; not clipped unless given."""
     normalize_advantage: bool = True
     """Divide advantages by their deviation in the batch."""
-    ent_coef: float = 0.0
-    """Weight of the entropy in the loss."""
-    vf_coef: float = 0.5
-    """Weight of the values' error in the loss."""
-    max_grad_norm: float = 0.5
-    """Largest norm of the gradient."""
     target_kl: float | None = None
     """Stop a rollout's updates when the policy has moved so far; never unless given."""
 
-    def __post_init__(self) -> None:
-        _check(self)
-
-    @classmethod
-    def refusal(cls, spec: EnvSpec) -> str | None:
-        """Return why it can't take these spaces, or None."""
-        return refusal(f"sb3:{cls.algorithm}", spec)
-
-    def build(self, spec: EnvSpec, rng: np.random.Generator, device: str) -> SB3Agent:
-        """Assemble the agent; imports torch and stable-baselines3."""
-        return _build(self, spec, rng, device)
-
 
 @dataclass(frozen=True)
-class SB3A2CConfig:
+class SB3A2CConfig(SB3ActorCriticConfig):
     """stable-baselines3's A2C, unmodified, in Tengen's loop and on Tengen's environments."""
 
     algorithm: ClassVar[Algorithm] = "a2c"
 
-    total_steps: int | None = None
-    """Environment steps that its schedules are laid out for; --steps unless given."""
-    policy: PolicyName = "auto"
-    """Its kind of network; auto: CnnPolicy for pictures of at least 36x36, else MlpPolicy."""
-    net_arch: tuple[int, ...] | None = None
-    """Widths of the fully connected layers; its own default unless given."""
-    evaluation: Literal["deterministic", "stochastic"] = "deterministic"
-    """How its policy is evaluated: by its likeliest actions, or by actions drawn as it would."""
     learning_rate: float = 7e-4
     """Step size of the optimizer."""
-    learning_rate_schedule: Literal["constant", "linear"] = "constant"
-    """linear: to 0 at `total_steps`."""
     n_steps: int = 5
-    """Turns of the loop (steps of every environment) in a rollout."""
-    gamma: float = 0.99
-    """Discount factor."""
     gae_lambda: float = 1.0
-    """Generalised advantage estimation: the weight of longer returns."""
-    ent_coef: float = 0.0
-    """Weight of the entropy in the loss."""
-    vf_coef: float = 0.5
-    """Weight of the values' error in the loss."""
-    max_grad_norm: float = 0.5
-    """Largest norm of the gradient."""
     rms_prop_eps: float = 1e-5
     """Epsilon of RMSprop."""
     use_rms_prop: bool = True
@@ -284,15 +217,3 @@ class SB3A2CConfig:
     """RMSprop as TensorFlow has it, which rl-baselines3-zoo takes on Atari."""
     normalize_advantage: bool = False
     """Divide advantages by their deviation in the rollout."""
-
-    def __post_init__(self) -> None:
-        _check(self)
-
-    @classmethod
-    def refusal(cls, spec: EnvSpec) -> str | None:
-        """Return why it can't take these spaces, or None."""
-        return refusal(f"sb3:{cls.algorithm}", spec)
-
-    def build(self, spec: EnvSpec, rng: np.random.Generator, device: str) -> SB3Agent:
-        """Assemble the agent; imports torch and stable-baselines3."""
-        return _build(self, spec, rng, device)
