@@ -99,41 +99,57 @@ def play_on(
     num_moves = 0
     x = np.uint64(seed)
     while passes < 2 and num_moves < 3 * n * n:
-        other = 3 - color
         played = _ZERO
         if num_empty > _ZERO:
             x ^= x << np.uint64(13)  # xorshift64 (Marsaglia 2003)
             x ^= x >> np.uint64(7)
             x ^= x << np.uint64(17)
-            start = ((x >> _HALF) * num_empty) >> _HALF
-            i = start
-            while True:
-                p = np.uint64(chains.empties[i])
-                if p != ko and not is_eye(chains, w, p, color):
-                    press(chains, w, p, -1)
-                    if breathes(chains, w, p, color):
-                        played = p
-                        break
-                    press(chains, w, p, 1)
-                i += _ONE
-                if i == num_empty:
-                    i = _ZERO
-                if i == start:
-                    break
+            played = any_move(chains, w, color, num_empty, ko, ((x >> _HALF) * num_empty) >> _HALF)
         record[num_moves] = played
         ko = _ZERO
         if played == _ZERO:
             passes += 1
         else:
             passes = 0
-            surrounded = (chains.around[played] >> (4 * (other - 1))) & 15 == 4
-            before = num_empty
-            num_empty = put(chains, w, played, color, num_empty)
-            if surrounded and num_empty == before:
-                ko = np.uint64(chains.empties[num_empty - _ONE])  # the only stone taken
+            num_empty, ko = put_down(chains, w, played, color, num_empty)
         num_moves += 1
-        color = other
+        color = 3 - color
     return num_moves, passes
+
+
+@njit(makes_arrays=False, forceinline=True)
+def any_move(chains: Chains, w: Any, color: int, num_empty: Any, ko: Any, start: Any) -> Any:
+    """Return the first empty point, from a place in their list on, where a side may play and fills no eye; 0: none.
+
+    The point has been pressed, for `put_down`.
+    """
+    i = start
+    while True:
+        p = np.uint64(chains.empties[i])
+        if p != ko and not is_eye(chains, w, p, color):
+            press(chains, w, p, -1)
+            if breathes(chains, w, p, color):
+                return p
+            press(chains, w, p, 1)
+        i += _ONE
+        if i == num_empty:
+            i = _ZERO
+        if i == start:
+            return _ZERO
+
+
+@njit(makes_arrays=False, forceinline=True)
+def put_down(chains: Chains, w: Any, p: Any, color: int, num_empty: Any) -> Any:
+    """Put a stone on a point that was pressed.
+
+    Returns:
+        The number of empty points, and where simple ko forbids to play; 0: nowhere.
+    """
+    surrounded = (chains.around[p] >> (4 * (2 - color))) & 15 == 4
+    left = put(chains, w, p, color, num_empty)
+    if surrounded and left == num_empty:
+        return left, np.uint64(chains.empties[left - _ONE])  # the only stone taken
+    return left, _ZERO
 
 
 @njit(makes_arrays=False, forceinline=True)

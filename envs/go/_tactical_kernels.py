@@ -28,9 +28,8 @@ from tengen.envs.go._chain_kernels import (
     neighbour,
     padded,
     press,
-    put,
 )
-from tengen.envs.go._playout_kernels import area
+from tengen.envs.go._playout_kernels import any_move, area, put_down
 from tengen.types import Floats
 
 _ZERO, _ONE, _HALF = np.uint64(0), np.uint64(1), np.uint64(32)
@@ -110,7 +109,6 @@ def _play_on(
     num_moves = 0
     x = _mixed(seed)
     while passes < 2 and num_moves < 3 * n * n:
-        other = 3 - color
         played = _ZERO
         x ^= x << np.uint64(13)  # xorshift64 (Marsaglia 2003)
         x ^= x >> np.uint64(7)
@@ -121,35 +119,17 @@ def _play_on(
                 count = _shapely(chains, w, last, shapes, choices)
             played = _drawn(chains, w, choices, count, color, ko, (x >> np.uint64(8)) & np.uint64(0xFFFF))
         if played == _ZERO and num_empty > _ZERO:
-            start = ((x >> _HALF) * num_empty) >> _HALF
-            i = start
-            while True:
-                p = np.uint64(chains.empties[i])
-                if p != ko and not is_eye(chains, w, p, color):
-                    press(chains, w, p, -1)
-                    if breathes(chains, w, p, color):
-                        played = p
-                        break
-                    press(chains, w, p, 1)
-                i += _ONE
-                if i == num_empty:
-                    i = _ZERO
-                if i == start:
-                    break
+            played = any_move(chains, w, color, num_empty, ko, ((x >> _HALF) * num_empty) >> _HALF)
         record[num_moves] = played
         ko = _ZERO
         if played == _ZERO:
             passes += 1
         else:
             passes = 0
-            surrounded = (chains.around[played] >> (4 * (other - 1))) & 15 == 4
-            before = num_empty
-            num_empty = put(chains, w, played, color, num_empty)
-            if surrounded and num_empty == before:
-                ko = np.uint64(chains.empties[num_empty - _ONE])  # the only stone taken
+            num_empty, ko = put_down(chains, w, played, color, num_empty)
         last = played
         num_moves += 1
-        color = other
+        color = 3 - color
     return num_moves
 
 
