@@ -26,3 +26,24 @@ class EnvConfig:
     def __post_init__(self) -> None:
         if self.num_envs < 1:
             raise UserError(f"the number of environments must be at least 1, got {self.num_envs}")
+
+    def refuse_protocol(self) -> None:
+        """For environments that are not Atari's.
+
+        Raises:
+            UserError: There is a protocol.
+        """
+        if self.protocol is not None:
+            raise UserError(
+                f"{self.id} has no protocol {self.protocol!r}: protocols are for Atari (ALE/...); leave --protocol out"
+            )
+
+    def refuse_settings(self) -> None:
+        """For environments that have none, but for the picture that they are drawn as.
+
+        Raises:
+            UserError: There are some.
+        """
+        allowed = ("render_mode", "rgb_array")
+        if settings := {name: value for name, value in self.kwargs.items() if (name, value) != allowed}:
+            raise UserError(f"{self.id} has no settings but render_mode='rgb_array', got {settings}")

@@ -42,10 +42,7 @@ def make(config: EnvConfig, *, training: bool) -> Environment:
     Raises:
         UserError: The id is unknown, a package is missing, a setting is wrong, or a space isn't supported.
     """
-    if config.protocol is not None:
-        raise UserError(
-            f"{config.id} has no protocol {config.protocol!r}: protocols are for Atari (ALE/...); leave --protocol out"
-        )
+    config.refuse_protocol()
     from tengen.envs.book import model_of, samples_like_tables
     from tengen.envs.tabled import TabledEnvironment
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tengen.contracts import Environment
 from tengen.envs.config import EnvConfig
 from tengen.envs.simulated import SimulatedEnvironment
-from tengen.errors import UserError
 from tengen.types import Array, Bools, Floats, Ints
 
 Boards = NDArray[np.int8]
@@ -35,13 +34,8 @@ def make(config: EnvConfig, *, training: bool) -> Environment:
     Raises:
         UserError: It was given a protocol or a setting; it has none but `render_mode="rgb_array"`.
     """
-    if config.protocol is not None:
-        raise UserError(
-            f"{config.id} has no protocol {config.protocol!r}: protocols are for Atari (ALE/...); leave --protocol out"
-        )
-    settings = {name: value for name, value in config.kwargs.items() if (name, value) != ("render_mode", "rgb_array")}
-    if settings:
-        raise UserError(f"{config.id} has no settings but render_mode='rgb_array', got {settings}")
+    config.refuse_protocol()
+    config.refuse_settings()
     space = Box(-1.0, 1.0, (9,), np.float32)
     return SimulatedEnvironment(config.id, TicTacToe(), space, config.num_envs, max_episode_steps=None)
 

@@ -33,10 +33,7 @@ def make(config: EnvConfig, *, training: bool) -> Environment:
     Raises:
         UserError: It was given a protocol, or a setting is unknown or out of range.
     """
-    if config.protocol is not None:
-        raise UserError(
-            f"{config.id} has no protocol {config.protocol!r}: protocols are for Atari (ALE/...); leave --protocol out"
-        )
+    config.refuse_protocol()
     settings = {name: value for name, value in config.kwargs.items() if (name, value) != ("render_mode", "rgb_array")}
     go, game = make_game(settings)
     # An agent alone can't be cut short: when the limit comes, a pass of either side ends the game.
