@@ -486,3 +486,16 @@ def test_a_run_records_its_protocol_and_reports_normalised_scores(tmp_path: Path
     assert last["protocol"] == "nature2015 (evaluation_max_frames=400)"
     assert last["score_table"] == "dqn_zoo_30min"
     assert rows(tmp_path)[-1]["eval/human_normalized_mean"] == last["human_normalized_mean"]
+
+
+def test_what_was_learnt_is_computed_with_the_threads_that_it_was_learnt_with(tmp_path: Path) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        train(cartpole(120, threads=1), tmp_path)
+        torch.set_num_threads(2)
+        load_policy(open_run(tmp_path)).env.close()
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tengen.contracts import Agent, Environment, Policy
-from tengen.device import resolve_device
+from tengen.device import resolve_device, resolve_threads
 from tengen.envs import make_env
 from tengen.errors import UserError
 from tengen.run.folder import Run
@@ -34,7 +34,7 @@ def load_policy(
     env_kwargs: dict[str, Any] | None = None,
     repetition: int = 0,
 ) -> LoadedPolicy:
-    """Load what a run has learnt, without its replay.
+    """Load what a run has learnt, without its replay. Torch gets the run's number of threads.
 
     Args:
         run: The run.
@@ -67,6 +67,12 @@ def load_policy(
     # The agent is built for the environments that it trained on: its state has their number in it.
     spec = dataclasses.replace(env.spec, num_envs=run.config.env.num_envs)
     agent = run.config.agent_config.build(spec, np.random.default_rng(0), _device(run.config.device))
+    if "torch" in sys.modules:
+        import torch
+
+        # Sums differ between thread counts. And many threads that wait for each other in a small network take a hundred
+        # times as long where another process has a core.
+        torch.set_num_threads(resolve_threads(run.config.threads))
     state = saved.state(resume=False)["agent"]
     agent.load_state_dict(state if run.config.num_runs == 1 else state["runs"][repetition])
     return LoadedPolicy(agent, agent.policy(), env, saved.step)

@@ -242,12 +242,14 @@ def network_maker(
 
     import torch
 
-    torch.set_num_threads(threads)
     path = Path(source)
     if path.is_dir():
-        return _run_maker(path)
+        maker = _run_maker(path)
+        torch.set_num_threads(threads)  # not the run's
+        return maker
     from tengen.perception.network_file import load_network, named_network
 
+    torch.set_num_threads(threads)
     loaded = load_network(named_network(source))
     settings = _with_network(loaded.card, changes) if searches else None
     if backend == "openvino":
