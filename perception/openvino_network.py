@@ -5,6 +5,7 @@ An extra: `pip install tengen[openvino]`. Torch stays the reference; a test comp
 
 from __future__ import annotations
 
+import functools
 import threading
 import warnings
 from typing import Any, Literal
@@ -47,12 +48,12 @@ class OpenVINONetwork:
                 "OpenVINO is not installed: `pip install 'tengen[openvino]'`, or compute by torch"
             ) from error
         self.card: Card = loaded.card
-        self._core = openvino.Core()
         self._num_planes: int = self.card.architecture["parameters"]["planes"]
         example = torch.zeros(2, self._num_planes, 7, 7)  # of any size: what the heads make of it is traced, too
         with _TRACING, warnings.catch_warnings():  # tracing is how OpenVINO translates; torch would rather no one did
             warnings.simplefilter("ignore")
             self._model = openvino.convert_model(_Listed(loaded.network), example_input=example)
+            _core()  # made once, by one thread
         in_bfloat16 = computes_in_bfloat16(precision, torch.device("cpu"))
         self._settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "bf16" if in_bfloat16 else "f32",
@@ -74,7 +75,19 @@ class OpenVINONetwork:
     def _compile(self, size: int) -> Any:
         model = self._model.clone()
         model.reshape([-1, self._num_planes, size, size])
-        return self._core.compile_model(model, "CPU", self._settings)
+        return _core().compile_model(model, "CPU", self._settings)
+
+
+@functools.cache
+def _core() -> Any:
+    """Return OpenVINO's core, one for the process, which is never let go.
+
+    The thread that compiles first is given a stack for signals. With the last core it is freed, in whichever thread that
+    happens, and the next signal to the first one would end the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 class _Listed(nn.Module):

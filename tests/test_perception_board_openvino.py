@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -82,3 +83,27 @@ def test_without_openvino_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(UserError, match=r"pip install 'tengen\[openvino\]'"):
         OpenVINONetwork(loaded())
+
+
+DROPPED_ELSEWHERE = """
+import gc, signal, threading
+import numpy as np
+from tengen.perception.network_file import load_network, named_network
+from tengen.perception.openvino_network import OpenVINONetwork
+
+signal.signal(signal.SIGTERM, lambda number, frame: print("noticed"))
+loaded = load_network(named_network("go_policy_9x9"))
+held = [OpenVINONetwork(loaded, threads=1)]
+held[0](np.zeros((1, loaded.card.architecture["parameters"]["planes"], 9, 9), np.float32))
+thread = threading.Thread(target=lambda: (held.clear(), gc.collect()))
+thread.start()
+thread.join()
+memory = [bytes(5_000) for _ in range(20_000)]  # what was freed is written over
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_signal_is_noticed_after_a_network_was_let_go_by_another_thread() -> None:
+    pytest.importorskip("openvino")
+    done = subprocess.run([sys.executable, "-c", DROPPED_ELSEWHERE], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "noticed\n"), done.stderr
