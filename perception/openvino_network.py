@@ -82,8 +82,8 @@ class OpenVINONetwork:
 def _core() -> Any:
     """Return OpenVINO's core, one for the process, which is never let go.
 
-    The thread that compiles first is given a stack for signals. With the last core it is freed, in whichever thread that
-    happens, and the next signal to the first one would end the process.
+    The thread that compiles first is given a stack for signals. It is freed with the last core, whichever thread lets
+    that go, and the next signal to the first one would end the process.
     """
     import openvino
 
