@@ -230,8 +230,8 @@ class Plain:
             self._return[step.last] = 0
             self.step = self.env.reset_done()
             self.num_steps += num_envs
-            if self.num_steps > LEARN_START:
-                for _ in range(num_envs // 4):
+            if self.num_steps > LEARN_START and self.num_steps % 4 == 0:
+                for _ in range(max(1, num_envs // 4)):
                     self.update()
 
     def update(self) -> None:
