@@ -47,7 +47,7 @@ class Here:
 class Apart:
     """Has it in a process of its own, which sleeps while others have their turns.
 
-    What a process has allocated decides how fast it allocates: sides in one process make each other faster or slower.
+    How often a process asks the system for memory depends on what was allocated in it before, by whomever.
     """
 
     def __init__(self, make: Callable[..., Side], *arguments: Any) -> None:

@@ -57,9 +57,7 @@ def scale_to_bfloat16(pictures: _Bytes, out: _Halves, scratch: _Singles) -> None
 
 
 @njit(makes_arrays=False)
-def blocks_to_bfloat16(
-    pixels: NDArray[np.uint8], strides: tuple[int, int, int], blocks: _Halves, scratch: _Singles
-) -> None:
+def blocks_to_bfloat16(pixels: _Bytes, strides: tuple[int, int, int], blocks: _Halves, scratch: _Singles) -> None:
     """Write pictures / 255 as the bits of bfloat16, cut into squares of S x S pixels whose numbers lie together.
 
     Args:
