@@ -8,7 +8,6 @@ N positions, A actions.
 
 from __future__ import annotations
 
-import contextlib
 from typing import NamedTuple
 
 import torch
@@ -16,10 +15,10 @@ from torch import Tensor, nn, optim
 from torch.nn import functional
 
 from tengen.perception.board_networks import BoardOutputs
-from tengen.perception.torch_state import load_module_state, load_optimizer_state, module_state, optimizer_state
+from tengen.perception.network_learner import NetworkLearner
 from tengen.replay.positions import Positions
 from tengen.schedules import LinearSchedule
-from tengen.types import Array, Metrics, State
+from tengen.types import Array, Metrics
 
 
 class Losses(NamedTuple):
@@ -30,7 +29,7 @@ class Losses(NamedTuple):
     territory: Tensor | None  # mean squared error over points; None where it is not learnt
 
 
-class Learner:
+class Learner(NetworkLearner):
     """Fits a network's policy to search's by cross-entropy, and its value to the outcome by squared error.
 
     The loss of Silver et al. (2017), equation 1, with the decay of weights left to the optimizer.
@@ -56,70 +55,39 @@ class Learner:
         device: torch.device,
         autocast: bool,
     ) -> None:
-        self.network = network.eval()
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
+        super().__init__(network.eval(), optimizer, learning_rate, gradient_clip=None, device=device, autocast=autocast)
         self.value_weight = value_weight
         self.territory_weight = territory_weight
-        self.device = device
-        self.autocast = autocast
-        self.num_updates = 0
 
     @torch.inference_mode()
     def evaluate(self, observation: Array) -> tuple[Array, Array]:
         """Return the policy's logits [N, A] and the values [N], float32, for the side to move."""
-        outputs = self._outputs(observation)
+        outputs: BoardOutputs = self.outputs(self.tensor(observation))
         assert outputs.value is not None
         return outputs.policy.cpu().numpy(), outputs.value.cpu().numpy()
 
     def fit(self, batch: Positions, num_steps: int) -> Metrics:
         """Make one gradient step on N positions; `num_steps` so far decide the step size."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(num_steps)
+        self.set_pace(num_steps)
         self.network.train()  # batch normalisation by the batch's own moments
         losses = self.losses_of(batch)
         self.network.eval()
         total = losses.policy + self.value_weight * losses.value
         if losses.territory is not None:
             total = total + self.territory_weight * losses.territory
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]  # no annotation
-        self.optimizer.step()
-        self.num_updates += 1
+        self.descend(total)
         return {f"losses/{name}": loss.detach() for name, loss in losses._asdict().items() if loss is not None}
 
     def losses_of(self, batch: Positions) -> Losses:
         """Return what the network's answers cost."""
-        outputs = self._outputs(batch.observation)
+        outputs: BoardOutputs = self.outputs(self.tensor(batch.observation))
         assert outputs.value is not None
-        policy = torch.from_numpy(batch.policy).to(self.device)
-        value = torch.from_numpy(batch.value).to(self.device)
+        policy = self.tensor(batch.policy)
+        value = self.tensor(batch.value)
         cross_entropy = -(policy * functional.log_softmax(outputs.policy, 1)).sum(1).mean()
         territory = None
         if self.territory_weight > 0:
             assert outputs.ownership is not None, "a network that learns territory has a head for it"
-            owned = torch.from_numpy(batch.territory).to(self.device, torch.float32)
+            owned = self.tensor(batch.territory).float()
             territory = functional.mse_loss(outputs.ownership, owned)
         return Losses(cross_entropy, functional.mse_loss(outputs.value, value), territory)
-
-    def state_dict(self) -> State:
-        """Return the network, the optimizer's moments, the number of updates and the precision."""
-        return {
-            "network": module_state(self.network),
-            "optimizer": optimizer_state(self.optimizer),
-            "num_updates": self.num_updates,
-            "autocast": self.autocast,
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Continue from a state, in its precision: another machine must not change the numbers of a run."""
-        load_module_state(self.network, state["network"])
-        load_optimizer_state(self.optimizer, state["optimizer"])
-        self.num_updates = int(state["num_updates"])
-        self.autocast = bool(state["autocast"])
-
-    def _outputs(self, observation: Array) -> BoardOutputs:
-        precision = torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
-        with precision:
-            outputs: BoardOutputs = self.network(torch.from_numpy(observation).to(self.device))
-        return outputs

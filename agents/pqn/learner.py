@@ -5,51 +5,25 @@ B environments, N transitions of a rollout, A actions.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
-from tengen.perception.torch_state import load_module_state, load_optimizer_state, module_state, optimizer_state
-from tengen.schedules import LinearSchedule
-from tengen.types import Array, Floats, Ints, Metrics, State
+from tengen.perception.network_learner import NetworkLearner
+from tengen.types import Array, Floats, Ints, Metrics
 
 
-class Learner:
+class Learner(NetworkLearner):
     """Fits a network's values of the actions taken to targets, by the mean of half the squared error.
 
-    Args:
-        network: Observations [N, ...] -> Q [N, A].
-        optimizer: Of its parameters.
-        learning_rate: By environment steps.
-        gradient_clip: Largest norm of the gradient, or None.
-        device: Where the network is.
-        autocast: Compute in bfloat16.
+    The network takes observations [N, ...] to Q [N, A].
     """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        optimizer: optim.Optimizer,
-        learning_rate: LinearSchedule,
-        *,
-        gradient_clip: float | None,
-        device: torch.device,
-        autocast: bool,
-    ) -> None:
-        self.network = network
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.gradient_clip = gradient_clip
-        self.device = device
-        self.autocast = autocast
-        self.num_updates = 0
 
     @torch.inference_mode()
     def action_values(self, observation: Array) -> Floats:
         """Return Q(observation, .), [B, A]."""
-        values: Floats = self._q(self._tensor(observation)).double().cpu().numpy()
+        values: Floats = self._q(self.tensor(observation)).double().cpu().numpy()
         return values
 
     def fit(self, observation: Array, action: Ints, target: Floats, batches: Iterable[Ints], num_steps: int) -> Metrics:
@@ -62,15 +36,14 @@ class Learner:
             batches: The numbers of the transitions in each.
             num_steps: Environment steps so far, for the learning rate.
         """
-        observations, actions = self._tensor(observation), self._tensor(action)
-        targets = self._tensor(target).float()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(num_steps)
+        observations, actions = self.tensor(observation), self.tensor(action)
+        targets = self.tensor(target).float()
+        self.set_pace(num_steps)
         losses, values = [], []
         for batch in batches:
-            rows = self._tensor(batch)
+            rows = self.tensor(batch)
             loss, q_tm1 = self.loss_of(observations[rows], actions[rows], targets[rows])
-            self._descend(loss)
+            self.descend(loss)
             losses.append(loss.detach())
             values.append(q_tm1.detach().mean())
         return {"losses/loss": torch.stack(losses).mean(), "losses/q_value": torch.stack(values).mean()}
@@ -80,35 +53,6 @@ class Learner:
         q_tm1 = self._q(observation).gather(1, action[:, None]).squeeze(1)  # [N]
         return 0.5 * nn.functional.mse_loss(q_tm1, target), q_tm1
 
-    def state_dict(self) -> State:
-        """Return the network, the optimizer's moments, the number of updates and the precision."""
-        return {
-            "network": module_state(self.network),
-            "optimizer": optimizer_state(self.optimizer),
-            "num_updates": self.num_updates,
-            "autocast": self.autocast,
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Continue from a state, in its precision: another machine must not change the numbers of a run."""
-        load_module_state(self.network, state["network"])
-        load_optimizer_state(self.optimizer, state["optimizer"])
-        self.num_updates = int(state["num_updates"])
-        self.autocast = bool(state["autocast"])
-
-    def _descend(self, loss: Tensor) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
-        if self.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
-        self.optimizer.step()
-        self.num_updates += 1
-
     def _q(self, observation: Tensor) -> Tensor:
-        precision = torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
-        with precision:
-            q: Tensor = self.network(observation)
+        q: Tensor = self.outputs(observation)
         return q.float()
-
-    def _tensor(self, array: Array) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
