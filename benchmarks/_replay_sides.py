@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import gymnasium as gym
 import numpy as np
 
-from tengen.replay import PrioritizedReplay, UniformReplay
+from tengen.replay import FrameStore, PrioritizedReplay, UniformReplay
 from tengen.types import Array, Decision, TimeStep
 
 NUM_ACTIONS, STACK, SHAPE = 6, 4, (84, 84)
@@ -109,13 +109,13 @@ class Ours:
     package = "tengen"
 
     def __init__(self, capacity: int, *, prioritized: bool = False) -> None:
-        settings: dict[str, Any] = {"capacity": capacity, "num_envs": 1, "rng": np.random.default_rng(0)}
+        store = FrameStore(SHAPE, np.uint8, capacity=capacity, num_envs=1, frame_stack=STACK)
+        rng = np.random.default_rng(0)
         self.prioritized = prioritized
         self.name = "PrioritizedReplay" if prioritized else "UniformReplay"
-        self.replay: Any = UniformReplay(SHAPE, np.uint8, frame_stack=STACK, **settings)
+        self.replay: Any = UniformReplay(store, rng)
         if prioritized:
-            settings |= {"exponent": EXPONENT, "importance": lambda _: IMPORTANCE}
-            self.replay = PrioritizedReplay(SHAPE, np.uint8, frame_stack=STACK, **settings)
+            self.replay = PrioritizedReplay(store, rng, exponent=EXPONENT, importance=lambda _: IMPORTANCE)
 
     def add(self, step: Step, first: bool) -> None:
         zero, one, no = np.zeros(1), np.ones(1), np.zeros(1, np.bool_)

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tengen.errors import UserError
 from tengen.replay import _sum_tree_kernels as _kernels
-from tengen.replay.storage import FrameStore, frames_of
+from tengen.replay.storage import FrameStore
 from tengen.types import Array, Decision, Ints, PrioritizedSample, State, TimeStep
-
-if TYPE_CHECKING:
-    from tengen.types import EnvSpec
 
 
 class PrioritizedReplay:
@@ -30,95 +26,42 @@ class PrioritizedReplay:
 
     def __init__(
         self,
-        frame_shape: tuple[int, ...],
-        frame_dtype: Any,
-        *,
-        capacity: int,
-        num_envs: int,
+        store: FrameStore,
         rng: np.random.Generator,
+        *,
         exponent: float,
         importance: Callable[[int], float],
         epsilon: float = 1e-6,
-        frame_stack: int = 0,
-        num_actions: int | None = None,
-        n_step: int = 1,
-        gamma: float = 0.99,
     ) -> None:
-        """Make an empty replay.
+        """Make a replay.
 
         Args:
-            frame_shape: The shape of one frame; of the observation where there is no stack. () for numbers.
-            frame_dtype: Its dtype.
-            capacity: Frames held over all environments; each has a ring of `capacity // num_envs`.
-            num_envs: Environments side by side.
+            store: Holds the transitions, empty at first.
             rng: Draws the samples.
             exponent: The paper's alpha, in [0, 1]: 0 draws uniformly.
             importance: The paper's beta, in [0, 1], by the number of environment steps added so far: how much of the
                 bias of drawing unequally the weights take back.
             epsilon: Added to |error|, so that everything can be drawn again.
-            frame_stack: Frames of a stacked observation [K, ...], newest last and zero-padded; 0 without stacks.
-            num_actions: The size of legal-action masks; None where all actions are legal.
-            n_step: Steps whose rewards are summed in a transition.
-            gamma: The discount factor of each step, in [0, 1].
 
         Raises:
-            UserError: A setting is out of range, or the capacity can't hold one transition of each environment.
+            UserError: A setting is out of range.
         """
         if not 0.0 <= exponent <= 1.0:
             raise UserError(f"the exponent of priorities must be from 0 to 1, got {exponent}")
         if not 0.0 < epsilon <= 1.0:
             raise UserError(f"the epsilon of priorities must be above 0 and at most 1, got {epsilon}")
-        self._store = FrameStore(
-            frame_shape,
-            frame_dtype,
-            capacity=capacity,
-            num_envs=num_envs,
-            frame_stack=frame_stack,
-            num_actions=num_actions,
-            n_step=n_step,
-            gamma=gamma,
-        )
+        self._store = store
         self._rng = rng
         self._exponent = exponent
         self._importance = importance
         self._epsilon = epsilon
-        self._num_stack = max(frame_stack, 1)
         self._greatest = 1.0  # the greatest priority seen
         self._num_steps = 0
-        num_leaves = 1 << (self._store.capacity - 1).bit_length()
+        num_leaves = 1 << (store.capacity - 1).bit_length()
         self._tree = np.zeros(2 * num_leaves)
-        self._low = np.zeros(num_envs, np.int64)
-        self._ready = np.zeros(num_envs, np.int64)
+        self._low = np.zeros(store.num_envs, np.int64)
+        self._ready = np.zeros(store.num_envs, np.int64)
         self._resize(0)
-
-    @classmethod
-    def from_spec(
-        cls,
-        spec: EnvSpec,
-        *,
-        capacity: int,
-        rng: np.random.Generator,
-        exponent: float,
-        importance: Callable[[int], float],
-        epsilon: float = 1e-6,
-        n_step: int = 1,
-        gamma: float = 0.99,
-    ) -> PrioritizedReplay:
-        """Make a replay for an environment.
-
-        Raises:
-            UserError: Its observations are not one array of a fixed shape.
-        """
-        return cls(
-            **frames_of(spec),
-            capacity=capacity,
-            rng=rng,
-            exponent=exponent,
-            importance=importance,
-            epsilon=epsilon,
-            n_step=n_step,
-            gamma=gamma,
-        )
 
     def __len__(self) -> int:
         """The exact number of transitions that can be sampled now."""
@@ -194,7 +137,7 @@ class PrioritizedReplay:
 
     def _follow(self) -> None:
         tree = self._tree, self._low, self._ready, self._greatest
-        _kernels.follow(*self._store.counts, self._num_stack, *tree)
+        _kernels.follow(*self._store.counts, self._store.num_stack, *tree)
 
     def _resize(self, batch_size: int) -> None:
         self._leaf = np.zeros(batch_size, np.int64)

@@ -34,11 +34,13 @@ class FrameStore:
     """Rings of rows, one ring for each environment.
 
     Every step takes one row, every episode one more for its final observation. A transition can be gathered once its
-    n-step window is complete, until a frame of its stack is overwritten.
+    n-step window is complete, until a frame of its stack is overwritten. Rewards and discounts are kept as float32, and
+    summed over n steps as float64.
 
     Attributes:
         num_envs: E, the number of environments.
         num_rows: R, the rows of each environment's ring.
+        num_stack: The frames of an observation, 1 without stacks.
         counts: What decides which rows can be sampled, for the kernels of samplers, to be read only: of `Rings` the
             fields final, age, base, head and ready.
     """
@@ -50,11 +52,26 @@ class FrameStore:
         *,
         capacity: int,
         num_envs: int,
-        frame_stack: int,
-        num_actions: int | None,
-        n_step: int,
-        gamma: float,
+        frame_stack: int = 0,
+        num_actions: int | None = None,
+        n_step: int = 1,
+        gamma: float = 0.99,
     ) -> None:
+        """Make an empty store.
+
+        Args:
+            frame_shape: The shape of one frame; of the observation where there is no stack. () for numbers.
+            frame_dtype: Its dtype.
+            capacity: Frames held over all environments; each has a ring of `capacity // num_envs`.
+            num_envs: Environments side by side.
+            frame_stack: Frames of a stacked observation [K, ...], newest last and zero-padded; 0 without stacks.
+            num_actions: The size of legal-action masks; None where all actions are legal.
+            n_step: Steps whose rewards are summed in a transition.
+            gamma: The discount factor of each step, in [0, 1].
+
+        Raises:
+            UserError: A size is out of range, or the capacity can't hold one transition of each environment.
+        """
         if not 0.0 <= gamma <= 1.0:
             raise UserError(f"gamma must be from 0 to 1, got {gamma}")
         if n_step < 1:
@@ -74,7 +91,7 @@ class FrameStore:
         if self._frame_dtype.hasobject:
             raise UserError(f"frames of dtype {self._frame_dtype} can't be stored: use an observation of plain numbers")
         self._frame_stack = frame_stack
-        self._num_stack = max(frame_stack, 1)
+        self.num_stack = max(frame_stack, 1)
         self._shape = (*((frame_stack,) if frame_stack else ()), *self._frame_shape)  # of an observation
         self._shared = frame_stack > 1 and n_step == 1
         self._has_legal = num_actions is not None
@@ -111,10 +128,36 @@ class FrameStore:
         self._count: int | None = None  # of transitions that can be gathered, where it is known
         self._timeline = object()  # another one as soon as rows change by more than appending
 
+    @classmethod
+    def for_env(cls, spec: EnvSpec, *, capacity: int, n_step: int = 1, gamma: float = 0.99) -> FrameStore:
+        """Make an empty store for what happens in an environment.
+
+        Raises:
+            UserError: Its observations are not one array of a fixed shape.
+        """
+        space = spec.observation_space
+        if space.shape is None or space.dtype is None:
+            raise UserError(f"{spec.id} has the observation space {space}, which is not one array: flatten it")
+        shape = tuple(space.shape)
+        if spec.frame_stack:
+            if shape[:1] != (spec.frame_stack,):
+                raise UserError(f"{spec.id} declares stacks of {spec.frame_stack} frames, but observations {shape}")
+            shape = shape[1:]
+        return cls(
+            shape,
+            space.dtype,
+            capacity=capacity,
+            num_envs=spec.num_envs,
+            frame_stack=spec.frame_stack,
+            num_actions=spec.num_actions if spec.has_legal else None,
+            n_step=n_step,
+            gamma=gamma,
+        )
+
     def __len__(self) -> int:
         """The exact number of transitions that can be gathered."""
         if self._count is None:
-            self._count = int(_kernels.count(self._rings, self._num_stack))
+            self._count = int(_kernels.count(self._rings, self.num_stack))
         return self._count
 
     @property
@@ -199,7 +242,7 @@ class FrameStore:
         """Write the transitions of environments [N] that begin with rows [N] to a batch from `allocate`."""
         _gather_kernels.gather(
             *self._held,
-            self._num_stack,
+            self.num_stack,
             self._n_step,
             self._gamma,
             env,
@@ -221,7 +264,7 @@ class FrameStore:
                 f"the replay takes observations of {self._frame_dtype} {self._shape}, "
                 f"got {observation.dtype} {observation.shape[1:]}: the environment's observation space is wrong"
             )
-        flat = np.ascontiguousarray(observation).reshape(len(observation), self._num_stack, -1)
+        flat = np.ascontiguousarray(observation).reshape(len(observation), self.num_stack, -1)
         words = flat.view(self._word)
         return words if words.flags.aligned else words.copy()
 
@@ -308,29 +351,6 @@ class FrameStore:
             "frame_stack": self._frame_stack,
             "num_actions": self._rings.legal.shape[2] if self._has_legal else None,
         }
-
-
-def frames_of(spec: EnvSpec) -> dict[str, Any]:
-    """Return the arguments of a FrameStore that an environment decides.
-
-    Raises:
-        UserError: Its observations are not one array of a fixed shape.
-    """
-    space = spec.observation_space
-    if space.shape is None or space.dtype is None:
-        raise UserError(f"{spec.id} has the observation space {space}, which is not one array: flatten it")
-    shape = tuple(space.shape)
-    if spec.frame_stack:
-        if shape[:1] != (spec.frame_stack,):
-            raise UserError(f"{spec.id} declares stacks of {spec.frame_stack} frames, but observations {shape}")
-        shape = shape[1:]
-    return {
-        "frame_shape": shape,
-        "frame_dtype": space.dtype,
-        "num_envs": spec.num_envs,
-        "frame_stack": spec.frame_stack,
-        "num_actions": spec.num_actions if spec.has_legal else None,
-    }
 
 
 class RingLog:

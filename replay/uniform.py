@@ -2,75 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 
-from tengen.replay.storage import FrameStore, frames_of
+from tengen.replay.storage import FrameStore
 from tengen.types import Decision, State, TimeStep, Transition
-
-if TYPE_CHECKING:
-    from tengen.types import EnvSpec
 
 
 class UniformReplay:
     """Draws every transition that is held with the same probability.
 
-    Rewards and discounts are kept as float32, and summed over n steps as float64.
+    Args:
+        store: Holds them, empty at first.
+        rng: Draws the samples.
     """
 
-    def __init__(
-        self,
-        frame_shape: tuple[int, ...],
-        frame_dtype: Any,
-        *,
-        capacity: int,
-        num_envs: int,
-        rng: np.random.Generator,
-        frame_stack: int = 0,
-        num_actions: int | None = None,
-        n_step: int = 1,
-        gamma: float = 0.99,
-    ) -> None:
-        """Make an empty replay.
-
-        Args:
-            frame_shape: The shape of one frame; of the observation where there is no stack. () for numbers.
-            frame_dtype: Its dtype.
-            capacity: Frames held over all environments; each has a ring of `capacity // num_envs`.
-            num_envs: Environments side by side.
-            rng: Draws the samples.
-            frame_stack: Frames of a stacked observation [K, ...], newest last and zero-padded; 0 without stacks.
-            num_actions: The size of legal-action masks; None where all actions are legal.
-            n_step: Steps whose rewards are summed in a transition.
-            gamma: The discount factor of each step, in [0, 1].
-
-        Raises:
-            UserError: A size is out of range, or the capacity can't hold one transition of each environment.
-        """
-        self._store = FrameStore(
-            frame_shape,
-            frame_dtype,
-            capacity=capacity,
-            num_envs=num_envs,
-            frame_stack=frame_stack,
-            num_actions=num_actions,
-            n_step=n_step,
-            gamma=gamma,
-        )
+    def __init__(self, store: FrameStore, rng: np.random.Generator) -> None:
+        self._store = store
         self._rng = rng
         self._resize(0)
-
-    @classmethod
-    def from_spec(
-        cls, spec: EnvSpec, *, capacity: int, rng: np.random.Generator, n_step: int = 1, gamma: float = 0.99
-    ) -> UniformReplay:
-        """Make a replay for an environment.
-
-        Raises:
-            UserError: Its observations are not one array of a fixed shape.
-        """
-        return cls(**frames_of(spec), capacity=capacity, rng=rng, n_step=n_step, gamma=gamma)
 
     def __len__(self) -> int:
         """The exact number of transitions that can be sampled now."""

@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tengen.contracts import RowLog
-from tengen.replay import UniformReplay
+from tengen.replay import FrameStore, UniformReplay
 from tengen.types import Array, Bools, Decision, State, TimeStep
 
 NUM_ACTIONS = 3
@@ -173,22 +173,20 @@ class Kind(NamedTuple):
     gamma: float = 0.9
     num_rows: int = 12
 
-    def arguments(self, seed: int = 0) -> dict[str, Any]:
-        """Return the arguments of a replay."""
-        return {
-            "frame_shape": self.frame_shape,
-            "frame_dtype": self.frame_dtype,
-            "capacity": self.num_rows * self.num_envs,
-            "num_envs": self.num_envs,
-            "rng": np.random.default_rng(seed),
-            "frame_stack": self.frame_stack,
-            "num_actions": NUM_ACTIONS if self.has_legal else None,
-            "n_step": self.n_step,
-            "gamma": self.gamma,
-        }
+    def store(self) -> FrameStore:
+        return FrameStore(
+            self.frame_shape,
+            self.frame_dtype,
+            capacity=self.num_rows * self.num_envs,
+            num_envs=self.num_envs,
+            frame_stack=self.frame_stack,
+            num_actions=NUM_ACTIONS if self.has_legal else None,
+            n_step=self.n_step,
+            gamma=self.gamma,
+        )
 
     def replay(self, seed: int = 0) -> UniformReplay:
-        return UniformReplay(**self.arguments(seed))
+        return UniformReplay(self.store(), np.random.default_rng(seed))
 
     def twin(self) -> Twin:
         return Twin(self.num_rows, self.num_envs, self.frame_stack, self.n_step, self.gamma)

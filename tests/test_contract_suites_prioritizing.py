@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tengen.contracts import PrioritizingReplay
-from tengen.replay import PrioritizedReplay
+from tengen.replay import FrameStore, PrioritizedReplay
 from tengen.testing import PRIORITIZING_RULES, REPLAY_RULES, Violation, check_prioritizing_replay
 from tengen.types import Array, Decision, EnvSpec, Ints, PrioritizedSample, TimeStep
 
@@ -116,8 +116,8 @@ PLANTED: list[tuple[str, type[PrioritizedReplay]]] = [
 
 def check(kind: type[PrioritizedReplay], n_step: int = N_STEP) -> None:
     def build(spec: EnvSpec, rng: np.random.Generator) -> PrioritizingReplay:
-        settings: dict[str, Any] = {"n_step": n_step, "gamma": GAMMA}
-        return kind.from_spec(spec, capacity=120, rng=rng, exponent=0.7, importance=lambda _: 0.6, **settings)
+        store = FrameStore.for_env(spec, capacity=120, n_step=n_step, gamma=GAMMA)
+        return kind(store, rng, exponent=0.7, importance=lambda _: 0.6)
 
     check_prioritizing_replay(build, gamma=GAMMA, n_step=n_step)
 

@@ -10,7 +10,7 @@ import pytest
 from tengen.contracts import Agent, Environment
 from tengen.envs import EnvConfig, make_env
 from tengen.registry import names, resolve_agent
-from tengen.replay import UniformReplay
+from tengen.replay import FrameStore, UniformReplay
 from tengen.testing import check_agent, check_environment, check_replay, check_simulator
 
 # What an environment needs to be told about itself, by id. Whatever is registered and not here has the defaults.
@@ -128,7 +128,7 @@ def test_dqn_keeps_the_contract_with_its_parts_switched(switches: dict[str, Any]
 @pytest.mark.parametrize("n_step", [1, 3])
 def test_the_uniform_replay_keeps_the_contract(n_step: int) -> None:
     check_replay(
-        lambda spec, rng: UniformReplay.from_spec(spec, capacity=100, rng=rng, n_step=n_step, gamma=0.9),
+        lambda spec, rng: UniformReplay(FrameStore.for_env(spec, capacity=100, n_step=n_step, gamma=0.9), rng),
         gamma=0.9,
         n_step=n_step,
     )

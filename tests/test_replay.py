@@ -17,7 +17,7 @@ from replay_twin import EVENTS, NUM_ACTIONS, Kind, Single, StoredLog, Twin, expe
 from tengen._jit import njit
 from tengen.contracts import Replay, RowLog
 from tengen.errors import UserError
-from tengen.replay import UniformReplay, _kernels
+from tengen.replay import FrameStore, UniformReplay, _kernels
 from tengen.replay._memory import copy_bytes, prefetch
 from tengen.types import Decision, EnvSpec, TimeStep, Transition
 
@@ -373,7 +373,7 @@ def test_settings_out_of_range_are_refused(changes: dict[str, Any], message: str
 
 
 def test_capacity_is_shared_among_the_environments() -> None:
-    replay = UniformReplay((), np.int64, capacity=100, num_envs=3, rng=np.random.default_rng(0))
+    replay = UniformReplay(FrameStore((), np.int64, capacity=100, num_envs=3), np.random.default_rng(0))
     assert replay.capacity == 99
 
 
@@ -389,7 +389,7 @@ def test_capacity_is_shared_among_the_environments() -> None:
 )
 def test_a_spec_says_what_is_remembered(space: gym.Space[Any], frame_stack: int, shape: tuple[int, ...]) -> None:
     spec = EnvSpec("some/Env", space, gym.spaces.Discrete(NUM_ACTIONS), 2, frame_stack, has_legal=True)
-    replay = UniformReplay.from_spec(spec, capacity=40, rng=np.random.default_rng(0))
+    replay = UniformReplay(FrameStore.for_env(spec, capacity=40), np.random.default_rng(0))
     zeros = np.zeros((2, *(space.shape or ())), space.dtype)
     legal = np.ones((2, NUM_ACTIONS), bool)
     step = TimeStep(zeros, np.zeros(2), np.ones(2), np.ones(2, bool), np.zeros(2, bool), legal)
@@ -411,7 +411,7 @@ def test_a_spec_says_what_is_remembered(space: gym.Space[Any], frame_stack: int,
 def test_a_spec_that_does_not_fit_is_refused(space: gym.Space[Any], message: str) -> None:
     spec = EnvSpec("some/Env", space, gym.spaces.Discrete(2), 1, frame_stack=4)
     with pytest.raises(UserError, match=message):
-        UniformReplay.from_spec(spec, capacity=40, rng=np.random.default_rng(0))
+        FrameStore.for_env(spec, capacity=40)
 
 
 def test_logs_number_complete_rows_by_insertion_and_rows_never_change() -> None:

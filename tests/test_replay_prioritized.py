@@ -20,8 +20,8 @@ EXPONENT, EPSILON = 0.6, 0.01
 
 
 def make(kind: Kind, seed: int = 0, importance: Callable[[int], float] = lambda _: 0.5) -> PrioritizedReplay:
-    arguments = kind.arguments(seed)
-    return PrioritizedReplay(**arguments, exponent=EXPONENT, importance=importance, epsilon=EPSILON)
+    rng = np.random.default_rng(seed)
+    return PrioritizedReplay(kind.store(), rng, exponent=EXPONENT, importance=importance, epsilon=EPSILON)
 
 
 def filled(kind: Kind, num_steps: int, seed: int = 0, importance: Callable[[int], float] = lambda _: 0.5) -> Any:
@@ -257,7 +257,8 @@ def test_an_error_that_is_not_finite_is_refused_and_changes_nothing(error: float
 
 def test_errors_of_any_size_leave_a_tree_that_can_be_drawn_from() -> None:
     kind = Kind(num_envs=1, num_rows=40, frame_stack=0)
-    replay = PrioritizedReplay(**kind.arguments(), exponent=1.0, importance=lambda _: 1.0, epsilon=1e-300)
+    rng = np.random.default_rng(1)
+    replay = PrioritizedReplay(kind.store(), rng, exponent=1.0, importance=lambda _: 1.0, epsilon=1e-300)
     for added in invent(kind, [["goes on"]] * 35):
         replay.add(*added)
     rng = np.random.default_rng(0)
@@ -279,13 +280,12 @@ def test_float32_errors_are_taken() -> None:
     [
         ({"exponent": 1.5}, r"the exponent of priorities must be from 0 to 1, got 1\.5"),
         ({"epsilon": 0.0}, r"the epsilon of priorities must be above 0 and at most 1, got 0\.0"),
-        ({"capacity": 8}, "too small"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
-    arguments = {**Kind().arguments(), "exponent": 0.5, "importance": lambda _: 1.0, **changes}
+    settings = {"exponent": 0.5, "importance": lambda _: 1.0, **changes}
     with pytest.raises(UserError, match=message):
-        PrioritizedReplay(**arguments)
+        PrioritizedReplay(Kind().store(), np.random.default_rng(0), **settings)
 
 
 @pytest.mark.parametrize("forgotten", [False, True])

@@ -27,7 +27,7 @@ from tengen.perception.layers import Noise, output_layers
 from tengen.perception.networks import q_network
 from tengen.perception.optimizers import CentredRMSprop, FlatAdam, Gradient
 from tengen.perception.precision import computes_in_bfloat16
-from tengen.replay import LatestStep, PrioritizedReplay, UniformReplay
+from tengen.replay import FrameStore, LatestStep, PrioritizedReplay, UniformReplay
 from tengen.schedules import LinearSchedule
 from tengen.types import EnvSpec
 
@@ -146,20 +146,12 @@ def _memory(config: DQNConfig, spec: EnvSpec, rng: np.random.Generator) -> tuple
     if config.replay == "none":
         latest = LatestStep(spec.num_envs, config.gamma)
         return latest, UniformPractice(latest, config.batch_size)
+    store = FrameStore.for_env(spec, capacity=config.replay_capacity, n_step=config.n_step, gamma=config.gamma)
     if config.replay == "prioritized":
-        prioritized = PrioritizedReplay.from_spec(
-            spec,
-            capacity=config.replay_capacity,
-            rng=rng,
-            n_step=config.n_step,
-            gamma=config.gamma,
-            exponent=config.priority_exponent,
-            importance=LinearSchedule(config.importance_start, config.importance_end, config.importance_steps),
-        )
+        importance = LinearSchedule(config.importance_start, config.importance_end, config.importance_steps)
+        prioritized = PrioritizedReplay(store, rng, exponent=config.priority_exponent, importance=importance)
         return prioritized, PrioritizedPractice(prioritized, config.batch_size)
-    uniform = UniformReplay.from_spec(
-        spec, capacity=config.replay_capacity, rng=rng, n_step=config.n_step, gamma=config.gamma
-    )
+    uniform = UniformReplay(store, rng)
     return uniform, UniformPractice(uniform, config.batch_size)
 
 
