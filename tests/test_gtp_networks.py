@@ -158,7 +158,12 @@ def test_what_a_run_has_learnt_plays(tmp_path: Path, capsys: pytest.CaptureFixtu
     run = tmp_path / "run"
     words = ["train", "random", "--env", "tengen/Go-v0", "--steps", "5", "--device", "cpu", "--run-dir"]
     assert main([*words, str(run)]) == 0
-    rules = network_maker(str(run), {}, 1, searches=True).simulator.rules  # type: ignore[attr-defined]
+    before = torch.get_num_threads()
+    try:
+        rules = network_maker(str(run), {}, before + 1, searches=True).simulator.rules  # type: ignore[attr-defined]
+        assert torch.get_num_threads() == before + 1, "its own threads, not those that the run was trained with"
+    finally:
+        torch.set_num_threads(before)
     result = play_match(MatchSettings(str(run), "random", rules), tmp_path / "match", 2)
     assert result["errors"] == []
     with pytest.raises(UserError, match="was trained on 9x9, not 5x5"):
