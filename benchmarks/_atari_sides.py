@@ -1,4 +1,4 @@
-"""The sides of `dqn_atari.py` that are always there, all on Tengen's emulation: Tengen, SB3, a plain loop of torch."""
+"""The sides of `dqn_atari.py` that are always there: Tengen, SB3 with Tengen's emulation and its own, a plain loop."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import argparse
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import ale_py
+import gymnasium as gym
 import numpy as np
 import torch
 from _atari_tianshou import Tianshou
 from stable_baselines3 import DQN as SB3DQN
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.env_util import make_atari_env
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 from torch import nn
 
 from tengen.agents.dqn.config import DQNConfig
@@ -44,7 +47,7 @@ class Side(Protocol):
 
 
 def make_side(name: str, settings: argparse.Namespace) -> Side:
-    """Return a side: "tengen PRECISION", "plain", "tianshou" or "sb3"."""
+    """Return a side: "tengen PRECISION", "plain", "tianshou", "sb3" or, with its own emulation, "sb3 as is"."""
     torch.set_num_threads(settings.threads)
     env = EnvConfig(settings.env, settings.num_envs, settings.protocol)
     if name.startswith("tengen "):
@@ -52,7 +55,8 @@ def make_side(name: str, settings: argparse.Namespace) -> Side:
     others: dict[str, Callable[[], Side]] = {
         "plain": lambda: Plain(env, settings),
         "tianshou": lambda: Tianshou(env, settings, LEARN_START),
-        "sb3": lambda: SB3(env, settings, LEARN_START + settings.steps * settings.rounds),
+        "sb3": lambda: SB3(StepTengen(env), settings),
+        "sb3 as is": lambda: SB3(StepSB3(settings), settings),
     }
     return others[name]()
 
@@ -65,8 +69,12 @@ class StepTengen(VecEnv):
         self.seed_of_env = seed
         spec = self.env.spec
         super().__init__(spec.num_envs, spec.observation_space, spec.action_space)
-        self.returns: list[float] = []
+        self.episode_returns: list[float] = []
         self._return = np.zeros(spec.num_envs)
+
+    def returns(self) -> list[float]:
+        """Return those of the episodes so far."""
+        return self.episode_returns
 
     def reset(self) -> Any:
         """Start all rows."""
@@ -86,7 +94,7 @@ class StepTengen(VecEnv):
             infos[row]["terminal_observation"] = step.observation[row]
             infos[row]["TimeLimit.truncated"] = bool(step.last[row] and step.discount[row] != 0)
         for row in np.flatnonzero(step.last):
-            self.returns.append(float(self._return[row]))
+            self.episode_returns.append(float(self._return[row]))
             self._return[row] = 0
         return self.env.reset_done().observation, step.reward.astype(np.float32), dones, infos
 
@@ -108,6 +116,25 @@ class StepTengen(VecEnv):
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
         """Say that nothing is wrapped."""
         return [False] * self.num_envs
+
+
+class StepSB3(VecFrameStack):
+    """SB3's own emulation: one environment after the other, its wrappers for Atari (those of Nature's DQN), stacks."""
+
+    def __init__(self, settings: argparse.Namespace) -> None:
+        gym.register_envs(ale_py)
+        plain = {
+            "frameskip": 1,
+            "repeat_action_probability": 0.0,
+        }  # a wrapper skips frames
+        super().__init__(make_atari_env(settings.env, settings.num_envs, seed=0, env_kwargs=plain), 4)
+
+    def returns(self) -> list[float]:
+        """Return those of the episodes so far."""
+        found: list[float] = []
+        for of_env in self.env_method("get_episode_rewards"):  # of SB3's Monitor
+            found += of_env
+        return found
 
 
 class Tengen:
@@ -151,8 +178,9 @@ class Tengen:
 class SB3:
     """stable-baselines3's side."""
 
-    def __init__(self, env: EnvConfig, settings: argparse.Namespace, total_steps: int) -> None:
-        self.env = StepTengen(env)
+    def __init__(self, env: StepTengen | StepSB3, settings: argparse.Namespace) -> None:
+        self.env = env
+        total_steps = LEARN_START + settings.steps * settings.rounds
         self.model = SB3DQN(
             "CnnPolicy",
             self.env,
@@ -177,7 +205,7 @@ class SB3:
     @property
     def returns(self) -> list[float]:
         """Returns of the training episodes."""
-        return self.env.returns
+        return self.env.returns()
 
     @property
     def loss(self) -> float:

@@ -1,12 +1,13 @@
 """Trains DQN on an Atari game with Tengen, SB3, Tianshou and a plain loop of torch, in turns.
 
 All step the same emulation (Tengen's environment under the protocol, behind adapters for the peers), all have the
-Nature CNN, Adam, the same batch, replay, target period, epsilon and updates per step. The plain loop is what a script
-of one file does (CleanRL's dqn_atari.py, written anew here): float32, whole stacks in the replay, nothing tuned.
-Tianshou takes part where it is installed; it is no dependency. Each side has a process of its own, as where it is used,
-which sleeps while the others have their turns; --together puts all into one. Shown are steps/s in each round, the
-median ratios, and for each side its updates, its latest loss and the mean return of its training episodes. The rounds
-are for speed: what is learnt in them is too little to compare.
+Nature CNN, Adam, the same batch, replay, target period, epsilon and updates per step. "sb3 as is" has SB3's own
+emulation and wrappers instead; with --num-envs 1 it is what the RL Zoo trains. The plain loop is what a script of one
+file does (CleanRL's dqn_atari.py, written anew here): float32, whole stacks in the replay, nothing tuned. Tianshou
+takes part where it is installed; it is no dependency. Each side has a process of its own, as where it is used, which
+sleeps while the others have their turns; --together puts all into one. Shown are steps/s in each round, the median
+ratios, and for each side its updates, its latest loss and the mean return of its training episodes. The rounds are for
+speed: what is learnt in them is too little to compare.
 
     python benchmarks/dqn_atari.py --env ALE/Breakout-v5 --steps 4000 --rounds 3 --threads 2
 """
@@ -23,6 +24,8 @@ from pathlib import Path
 from _atari_sides import LEARN_START, make_side
 from _atari_tianshou import PACKAGE
 from _turns import Apart, Here, Player
+
+BESIDE = "sb3 as is", "sb3"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -56,9 +59,10 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"return {turn.return_mean:.2f}",
                 flush=True,
             )
-    for name in list(players)[:-1]:
-        ratio = statistics.median(a / b for a, b in zip(speeds[name], speeds["sb3"], strict=True))
-        print(f"{name}: median {statistics.median(speeds[name]):.1f} steps/s, {ratio:.2f} times SB3's")
+    for name in players:
+        ratios = [statistics.median(a / b for a, b in zip(speeds[name], speeds[of], strict=True)) for of in BESIDE]
+        times = ", ".join(f"{ratio:.2f} times {of}" for ratio, of in zip(ratios, BESIDE, strict=True) if name != of)
+        print(f"{name}: median {statistics.median(speeds[name]):.1f} steps/s, {times}")
     settings.out.parent.mkdir(parents=True, exist_ok=True)
     with settings.out.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -68,12 +72,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def names_of(settings: argparse.Namespace) -> list[str]:
-    """Return the sides that can take part, SB3 last."""
+    """Return the sides that can take part, those of SB3 last."""
     names = [*(f"tengen {precision}" for precision in settings.precision), "plain"]
     if importlib.util.find_spec(PACKAGE) is None:
         print(f"{PACKAGE} is not installed", flush=True)
-        return [*names, "sb3"]
-    return [*names, PACKAGE, "sb3"]
+        return [*names, *BESIDE]
+    return [*names, PACKAGE, *BESIDE]
 
 
 def make_player(name: str, settings: argparse.Namespace) -> Player:
