@@ -105,6 +105,17 @@ def test_a_weight_of_playouts_above_one_is_refused() -> None:
         parse_player("network:playout_weight=1.5")
 
 
+def test_gumbel_plays_by_a_number_of_playouts_and_is_refused_without(capsys: pytest.CaptureFixture[str]) -> None:
+    player = "mcts:rule=gumbel,rave_equivalence=0"
+    assert main(["gtp", "--player", player, "--time", "1"]) == 2
+    assert f"give {player!r} playouts=N" in capsys.readouterr().err
+    assert parse_player(player).settings(20, None, None).playouts == 20
+    gumbel = engine(player, size=5)
+    say(gumbel, "genmove b")
+    with pytest.raises(UserError, match="gumbel needs a number of simulations"):
+        next(gumbel.analyze(-1, 0.01, lambda: True))
+
+
 def test_a_network_of_the_wrong_size_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = network(tmp_path / "net.safetensors", size=9, blocks=1)
     for words in (["gtp", "--size", "5", "--network", path], ["match", f"policy:{path}", "random", "--size", "5"]):

@@ -270,6 +270,7 @@ def test_an_engine_that_is_too_slow_loses(tmp_path: Path) -> None:
         ("no-such-engine", "no program is called 'no-such-engine'"),
         ("sh -c 'exit 4'", "ended with code 4 at `protocol_version`"),
         ("mcts:rule=fast", "must be uct, puct or gumbel"),
+        ("mcts:rule=gumbel,rave_equivalence=0,time=0.05", "the rule gumbel divides up a number of playouts"),
     ],
 )
 def test_a_player_that_cannot_begin_is_one_clear_line(

@@ -97,11 +97,17 @@ class PlayerSpec:
         )
 
     def settings(self, playouts: int | None, seconds: float | None, resign: float | None) -> EngineSettings:
-        """Return how an engine plays it, given what holds where the name says nothing of its own."""
+        """Return how an engine plays it, given what holds where the name says nothing of its own.
+
+        Raises:
+            UserError: A setting is out of its range, or the rule gumbel has no number of playouts.
+        """
         from tengen.evaluation.go.engine import EngineSettings
 
         if self.playouts is not None or self.seconds is not None:
             playouts, seconds = self.playouts, self.seconds
+        if playouts is None and dict(self.search).get("rule") == "gumbel":
+            raise UserError(f"the rule gumbel divides up a number of playouts: give {self.text!r} playouts=N")
         return EngineSettings(playouts, seconds, resign if self.resign is None else self.resign)
 
 

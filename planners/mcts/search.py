@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tengen.contracts import Simulator
+from tengen.errors import UserError
 from tengen.planners.mcts._gumbel_kernels import choose_best, improved_policy
 from tengen.planners.mcts._layout_kernels import GUMBEL, PUCT, UCT, Leaves, Root, Rule
 from tengen.planners.mcts._tree_kernels import Grown, make_node, record, select
@@ -135,12 +136,12 @@ class Search:
             should_stop: Asked between batches.
 
         Raises:
-            ValueError: The rule is gumbel, and the number of simulations is not known beforehand.
+            UserError: The rule is gumbel, and the number of simulations is not known beforehand.
         """
         store = self._known
         deadline = budget.deadline()
         if self._rule.kind == GUMBEL and budget.simulations is None:
-            raise ValueError("the rule gumbel needs a number of simulations: sequential halving divides it up")
+            raise UserError("the rule gumbel needs a number of simulations: sequential halving divides it up")
         seeds = _draw_seeds(rng, self.num_games)
         self._make_roots(seeds)
         ends = self._prepare_roots(seeds, budget.simulations or 0)
