@@ -10,7 +10,7 @@ import torch
 from torch import nn, optim
 
 from tengen.errors import UserError
-from tengen.types import State
+from tengen.types import Array, State
 
 
 def module_state(module: nn.Module) -> State:
@@ -53,6 +53,13 @@ def load_optimizer_state(optimizer: optim.Optimizer, state: State) -> None:
         for index, slots in state.items()
     }
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def load_generator_state(generator: torch.Generator, state: Array) -> None:
+    """Let a generator go on from a state. One from another kind of device says nothing to it: it stays as it was."""
+    saved = torch.from_numpy(np.array(state))
+    if saved.shape == generator.get_state().shape:
+        generator.set_state(saved)
 
 
 def _moment(value: Any, parameter: torch.Tensor) -> Any:

@@ -290,6 +290,14 @@ def test_continuous_actions_are_refused_with_the_reason() -> None:
         ("learn_start", -1),
         ("reward_clip", -1.0),
         ("hidden", (0,)),
+        ("hidden", (8, 10**19)),
+        ("learning_rate", float("inf")),
+        ("learning_rate_end", float("nan")),
+        ("adam_epsilon", 1e-60),  # 0 in float32
+        ("huber_kappa", float("inf")),
+        ("noise_start", float("inf")),
+        ("v_max", 1e300),
+        ("replay_capacity", 10**18),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_its_name(field: str, value: object) -> None:

@@ -207,6 +207,16 @@ def test_the_environment_steps_while_the_learner_learns() -> None:
     assert agent.learner.num_updates == len(met) + 1
 
 
+def test_a_state_of_another_kind_of_device_is_taken_but_for_its_noise() -> None:
+    state = build_dqn(noisy=True, dueling=True).learner.state_dict()
+    state["noise"] = [np.zeros(16, np.uint8)] * 2  # as long as CUDA's
+    learner = build_dqn(noisy=True, dueling=True).learner
+    learner.load_state_dict(state)
+    loaded = learner.state_dict()
+    assert digest_state(loaded["network"]) == digest_state(state["network"])
+    assert [len(noise) for noise in loaded["noise"]] == [len(torch.Generator().get_state())] * 2
+
+
 def test_an_error_of_the_learner_is_raised_in_the_loop() -> None:
     env = make_env(CARTPOLE, training=True)
     agent = build_dqn(env.spec, overlap=True)

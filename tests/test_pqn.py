@@ -307,13 +307,15 @@ def test_a_run_resumed_in_the_middle_of_a_rollout_is_the_same_bit_for_bit(
         ({"trace_decay": -0.1}, "agent.trace_decay must be between 0 and 1, got -0.1"),
         ({"epsilon_start": 2}, "agent.epsilon_start must be between 0 and 1, got 2"),
         ({"epsilon_end": float("nan")}, "agent.epsilon_end must be between 0 and 1, got nan"),
-        ({"learning_rate": 0}, "agent.learning_rate must be greater than 0, got 0"),
-        ({"learning_rate_end": -1}, "agent.learning_rate_end must not be negative, got -1"),
+        ({"learning_rate": 0}, "agent.learning_rate must be greater than 0, and finite, got 0"),
+        ({"learning_rate": float("inf")}, "agent.learning_rate must be greater than 0, and finite, got inf"),
+        ({"learning_rate_end": -1}, "agent.learning_rate_end must not be negative, and finite, got -1"),
+        ({"rollout_length": 10**18}, "agent.rollout_length must be at most 1,000,000,000, got 1000000000000000000"),
         ({"epsilon_decay_steps": -1}, "agent.epsilon_decay_steps must not be negative, got -1"),
         ({"learning_rate_decay_steps": -1}, "agent.learning_rate_decay_steps must not be negative, got -1"),
         ({"reward_clip": 0}, "agent.reward_clip must be greater than 0, or none, got 0"),
         ({"gradient_clip": -1}, "agent.gradient_clip must be greater than 0, or none, got -1"),
-        ({"hidden": (8, 0)}, r"agent.hidden must be positive widths, got \(8, 0\)"),
+        ({"hidden": (8, 0)}, r"agent.hidden must be widths from 1 to 1,000,000, got \(8, 0\)"),
     ],
 )
 def test_a_wrong_setting_is_refused(fields: dict[str, Any], message: str) -> None:

@@ -278,7 +278,7 @@ def test_a_run_goes_on_exactly_in_the_middle_of_episodes(env_id: str, tmp_path: 
         ),
         ({"baseline_updates": 0}, "agent.baseline_updates must be at least 1, got 0"),
         ({"episodes_per_update": 0}, "agent.episodes_per_update must be at least 1, got 0"),
-        ({"hidden": (64, 0)}, "agent.hidden must be positive widths, got (64, 0)"),
+        ({"hidden": (64, 0)}, "agent.hidden must be widths from 1 to 1,000,000, got (64, 0)"),
     ],
 )
 def test_a_wrong_setting_is_refused_in_one_line(settings: dict[str, Any], message: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Literal
 
+from tengen.agents._checks import check_learning_rates, check_widths
 from tengen.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
     from tengen.types import EnvSpec
 
 
+_HUGE = 1e30  # finite in float32, too
 _RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("n_step", "batch_size", "replay_capacity", "learn_period", "updates_per_learn"), (1, inf)),
-    **dict.fromkeys(("target_period", "num_quantiles"), (1, inf)),
-    "num_atoms": (2, inf),
+    **dict.fromkeys(("n_step", "learn_period", "updates_per_learn", "target_period"), (1, inf)),
+    **dict.fromkeys(("batch_size", "replay_capacity", "num_quantiles"), (1, 10**12)),  # what memory there is for
+    "num_atoms": (2, 10**12),
     **dict.fromkeys(("gamma", "epsilon_start", "epsilon_end", "target_rate", "pop_art_rate"), (0, 1)),
     **dict.fromkeys(("priority_exponent", "importance_start", "importance_end"), (0, 1)),
     **dict.fromkeys(("learn_start", "epsilon_decay_steps", "learning_rate_decay_steps", "importance_steps"), (0, inf)),
-    **dict.fromkeys(("noise_start", "huber_kappa"), (0, inf)),
+    **dict.fromkeys(("noise_start", "huber_kappa"), (0, _HUGE)),
+    "adam_epsilon": (1e-30, _HUGE),
 }
 
 
@@ -123,22 +126,19 @@ class DQNConfig:
             if not smallest <= value <= greatest:
                 limits = f"at least {smallest}" if greatest == inf else f"between {smallest} and {greatest}"
                 raise UserError(f"agent.{name} must be {limits}, got {value}")
-        for name in ("learning_rate", "adam_epsilon", "pop_art_rate"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"agent.{name} must be greater than 0, got {getattr(self, name)}")
+        if not self.pop_art_rate > 0:
+            raise UserError(f"agent.pop_art_rate must be greater than 0, got {self.pop_art_rate}")
+        check_learning_rates(self.learning_rate, self.learning_rate_end)
+        check_widths("hidden", self.hidden)
         for name in ("reward_clip", "gradient_clip"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UserError(f"agent.{name} must be greater than 0, or none, got {value}")
-        if self.learning_rate_end is not None and self.learning_rate_end < 0:
-            raise UserError(f"agent.learning_rate_end must not be negative, got {self.learning_rate_end}")
         if self.n_step > 1 and self.replay == "none":
             raise UserError(
                 f"agent.n_step of {self.n_step} needs a replay buffer: leave agent.replay as it is, or n_step at 1"
             )
-        if not all(width >= 1 for width in self.hidden):
-            raise UserError(f"agent.hidden must be positive widths, got {self.hidden}")
-        if not -inf < self.v_min < self.v_max < inf:
+        if not -_HUGE <= self.v_min < self.v_max <= _HUGE:
             raise UserError(f"agent.v_min must be below agent.v_max, got {self.v_min} and {self.v_max}")
         if self.dueling and not self.hidden:
             raise UserError("agent.dueling needs a fully connected layer for each stream: give agent.hidden a width")

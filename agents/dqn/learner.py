@@ -18,7 +18,13 @@ from tengen.perception.by_hand import ByHand
 from tengen.perception.layers import Noise
 from tengen.perception.optimizers import Gradient
 from tengen.perception.precision import Computation, computation
-from tengen.perception.torch_state import load_module_state, load_optimizer_state, module_state, optimizer_state
+from tengen.perception.torch_state import (
+    load_generator_state,
+    load_module_state,
+    load_optimizer_state,
+    module_state,
+    optimizer_state,
+)
 from tengen.schedules import LinearSchedule
 from tengen.types import Array, Bools, Floats, Ints, Metrics, State, TimeStep, Transition
 
@@ -290,7 +296,7 @@ class TorchLearner:
         load_optimizer_state(self.optimizer, state["optimizer"])
         self.scale.load_state_dict(state["scale"])
         for noise, generator in zip((self.noise, self.acting_noise), state["noise"], strict=True):
-            noise.generator.set_state(torch.from_numpy(np.array(generator)))
+            load_generator_state(noise.generator, generator)
         if self.target.network is not self.network:
             load_module_state(self.target.network, state["target"])
         if self.acting is not self.network:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from tengen.agents._checks import check_learning_rates, check_widths
 from tengen.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,13 +59,13 @@ class PQNConfig:
         for name in ("rollout_length", "num_epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise UserError(f"agent.{name} must be at least 1, got {getattr(self, name)}")
+        if self.rollout_length > 10**9:
+            raise UserError(f"agent.rollout_length must be at most {10**9:,}, got {self.rollout_length}")
         for name in ("gamma", "trace_decay", "epsilon_start", "epsilon_end"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"agent.{name} must be between 0 and 1, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise UserError(f"agent.learning_rate must be greater than 0, got {self.learning_rate}")
-        if self.learning_rate_end is not None and not self.learning_rate_end >= 0:
-            raise UserError(f"agent.learning_rate_end must not be negative, got {self.learning_rate_end}")
+        check_learning_rates(self.learning_rate, self.learning_rate_end)
+        check_widths("hidden", self.hidden)
         for name in ("epsilon_decay_steps", "learning_rate_decay_steps"):
             if getattr(self, name) < 0:
                 raise UserError(f"agent.{name} must not be negative, got {getattr(self, name)}")
@@ -72,8 +73,6 @@ class PQNConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UserError(f"agent.{name} must be greater than 0, or none, got {value}")
-        if not all(width >= 1 for width in self.hidden):
-            raise UserError(f"agent.hidden must be positive widths, got {self.hidden}")
 
     @classmethod
     def refusal(cls, spec: EnvSpec) -> str | None:

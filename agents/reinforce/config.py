@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from tengen.agents._checks import check_widths
 from tengen.agents.tabular.config import TabularConfig
 from tengen.errors import UserError
 
@@ -108,8 +109,7 @@ class ReinforceNetworkConfig:
         for name in ("baseline_updates", "episodes_per_update"):
             if getattr(self, name) < 1:
                 raise UserError(f"agent.{name} must be at least 1, got {getattr(self, name)}")
-        if not all(width >= 1 for width in self.hidden):
-            raise UserError(f"agent.hidden must be positive widths, got {self.hidden}")
+        check_widths("hidden", self.hidden)
 
     @classmethod
     def refusal(cls, spec: EnvSpec) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from tengen.agents._checks import check_widths
 from tengen.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def _check(config: Any) -> None:
         value = getattr(config, name, None)
         if value is not None and not value > 0:
             raise UserError(f"agent.{name} must be greater than 0, got {value}")
-    if config.net_arch is not None and not all(width >= 1 for width in config.net_arch):
-        raise UserError(f"agent.net_arch must be positive widths, got {config.net_arch}")
+    if config.net_arch is not None:
+        check_widths("net_arch", config.net_arch)
 
 
 def refusal(name: str, spec: EnvSpec) -> str | None:

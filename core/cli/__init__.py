@@ -55,7 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _complain(f"{error}; what was saved before is intact", 2)
     except MemoryError as error:
-        return _complain(f"out of memory ({error}): ask for less, such as a smaller replay or fewer environments", 2)
+        return _complain_of_memory(error)
+    except RuntimeError as error:
+        if "allocate memory" in str(error) or "out of memory" in str(error):  # as torch says it
+            return _complain_of_memory(error)
+        raise
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
 
@@ -100,6 +104,10 @@ def _help() -> str:
             _EXAMPLES,
         ]
     )
+
+
+def _complain_of_memory(error: Exception) -> int:
+    return _complain(f"out of memory ({error}): ask for less, such as a smaller replay or fewer environments", 2)
 
 
 def _complain(message: str, code: int) -> int:
