@@ -19,6 +19,7 @@ from tengen.envs import EnvConfig, make_env
 from tengen.envs.tictactoe import TicTacToe
 from tengen.errors import UserError
 from tengen.loop import interact
+from tengen.perception.network_file import make_network
 from tengen.replay.positions import Positions
 from tengen.run import train
 from tengen.testing import check_agent
@@ -251,17 +252,33 @@ def test_an_environment_without_rules_is_refused() -> None:
     assert "CartPole-v1 has no simulator" in reason
 
 
+def test_rules_with_chance_are_refused() -> None:
+    alone = make_env(EnvConfig("tengen/Go-v0", kwargs={"size": 3}), training=True).spec
+    opposed = make_env(EnvConfig("tengen/Go-v0", kwargs={"size": 3, "opponent": "random"}), training=True).spec
+    assert AlphaZeroConfig.refusal(alone) is None
+    assert "alphazero needs rules without chance" in str(AlphaZeroConfig.refusal(opposed))
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         *(("simulations", 0), ("policy_simulations", -1), ("root_noise", 1.5), ("dirichlet", 0.0), ("width", 0)),
         *(("learning_rate", 0.0), ("learning_rate_end", -1.0), ("hidden", (0,)), ("value_weight", -1.0)),
-        *(("learn_start", 1_000_000), ("blocks", -1)),
+        *(("learn_start", 1_000_000), ("blocks", 0), ("blocks", 201), ("width", 4097)),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused(field: str, value: Any) -> None:
     with pytest.raises(UserError, match=field):
         AlphaZeroConfig(**{field: value})
+
+
+@pytest.mark.parametrize(("blocks", "width"), [(1, 1), (200, 1), (1, 4096)])
+def test_networks_that_it_takes_are_those_that_files_hold(blocks: int, width: int) -> None:
+    config = AlphaZeroConfig(blocks=blocks, width=width)
+    with torch.device("meta"):
+        make_network(
+            {"class": "ResidualTower", "parameters": {"planes": 1, "blocks": config.blocks, "width": config.width}}
+        )
 
 
 # --- Tic-tac-toe ---

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tengen.agents.alphazero.agent import AlphaZero
     from tengen.types import EnvSpec
 
+_MOST = {"blocks": 200, "width": 4096}  # what files of networks may hold
+
 
 @dataclass(frozen=True)
 class AlphaZeroConfig:
@@ -34,7 +36,7 @@ class AlphaZeroConfig:
     root_noise: float = 0.25
     """PUCT: the share of Dirichlet noise in the prior at the root."""
     dirichlet: float = 10.0
-    """PUCT: the noise's concentration, shared out among the legal moves."""
+    """PUCT: the noise's concentration, divided by the number of the game's actions; each legal move gets one part."""
     sampled_moves: int = 8
     """Moves at a game's start that are drawn in proportion to visits; later ones are what search likes best."""
     network: str | None = None
@@ -74,14 +76,17 @@ class AlphaZeroConfig:
     """Arithmetic of the network; auto takes bfloat16 where the run starts on a processor with it."""
 
     def __post_init__(self) -> None:
-        for name in ("simulations", "max_considered", "width", "replay_capacity", "batch_size", "learn_start"):
+        for name in ("simulations", "max_considered", "replay_capacity", "batch_size", "learn_start"):
             if getattr(self, name) < 1:
                 raise UserError(f"agent.{name} must be at least 1, got {getattr(self, name)}")
         for name in ("learn_period", "updates_per_learn"):
             if getattr(self, name) < 1:
                 raise UserError(f"agent.{name} must be at least 1, got {getattr(self, name)}")
+        for name, most in _MOST.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise UserError(f"agent.{name} must be from 1 to {most}, got {getattr(self, name)}")
         for name in (
-            *("blocks", "sampled_moves", "exploration", "weight_decay", "value_weight", "learning_rate_decay_steps"),
+            *("sampled_moves", "exploration", "weight_decay", "value_weight", "learning_rate_decay_steps"),
             "territory_weight",
         ):
             if not getattr(self, name) >= 0:
@@ -113,6 +118,8 @@ class AlphaZeroConfig:
 
         if spec.simulator is None:
             return f"alphazero searches by the rules of a game, {spec.id} has no simulator"
+        if not getattr(spec.simulator, "deterministic", False):
+            return f"alphazero needs rules without chance, and those of {spec.id} don't say that they are"
         if not isinstance(spec.observation_space, Box | Discrete):
             return f"alphazero needs Box or Discrete observations, {spec.id} has {spec.observation_space}"
         return None
