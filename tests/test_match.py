@@ -74,7 +74,7 @@ def test_a_result_is_written_as_in_sgf(margin: float, text: str) -> None:
 
 
 def test_colors_alternate_and_pairs_share_an_opening() -> None:
-    plans = [plan_game(number, 7, 9, 4) for number in range(40)]
+    plans = [plan_game(number, 7, Rules(9), 4) for number in range(40)]
     assert [plan.black for plan in plans[:4]] == ["A", "B", "A", "B"]
     assert all(plans[i].opening == plans[i + 1].opening for i in range(0, 40, 2))
     assert len({plan.opening for plan in plans}) == 20
@@ -82,8 +82,27 @@ def test_colors_alternate_and_pairs_share_an_opening() -> None:
     for plan in plans:
         assert len(set(plan.opening)) == 4
         assert all(2 <= point // 9 <= 6 and 2 <= point % 9 <= 6 for point in plan.opening)
-    assert plan_game(3, 7, 9, 4) == plans[3]
-    assert plan_game(3, 8, 9, 4) != plans[3]
+    assert plan_game(3, 7, Rules(9), 4) == plans[3]
+    assert plan_game(3, 8, Rules(9), 4) != plans[3]
+
+
+def test_an_opening_leaves_out_the_points_that_the_rules_refuse_and_no_others() -> None:
+    left_out = 0
+    for seed in range(40):
+        opening = plan_game(0, seed, RULES, 12).opening
+        assert len(opening) == 12
+        game = Game(Go(RULES))
+        drawn = np.random.default_rng([seed, 1, 0]).permutation(25).tolist()
+        for point in drawn[: drawn.index(opening[-1]) + 1]:
+            color = -1 if len(game.moves) % 2 else 1
+            if point in opening:
+                game.play(color, point)
+            else:
+                left_out += 1
+                with pytest.raises(IllegalMoveError):
+                    game.play(color, point)
+        assert tuple(move.action for move in game.moves) == opening
+    assert left_out > 0
 
 
 @pytest.mark.parametrize(

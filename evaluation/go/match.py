@@ -195,7 +195,7 @@ class _Hall:
 
     def _one(self, number: int, players: dict[str, Player]) -> None:
         settings = self._settings
-        plan = plan_game(number, settings.seed, settings.rules.size, settings.opening_moves)
+        plan = plan_game(number, settings.seed, settings.rules, settings.opening_moves)
         result, game = play_game(plan, players, settings.rules, lambda: self._stopped)
         with self._lock:
             self._store.add(result, self._record(result, game))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -73,14 +74,29 @@ class GameResult:
         return asdict(self)
 
 
-def plan_game(number: int, seed: int, size: int, opening_moves: int) -> GamePlan:
+def plan_game(number: int, seed: int, rules: Rules, opening_moves: int) -> GamePlan:
     """Return a game of a match: colours alternate, and the two games of a pair have the same opening."""
+    size = rules.size
     rng = np.random.default_rng([seed, 1, number // 2])
     points = np.arange(size * size).reshape(size, size)
     inner = points[_INWARD:-_INWARD, _INWARD:-_INWARD] if size >= 7 else points
-    opening = rng.permutation(inner.reshape(-1))[:opening_moves].tolist()
+    opening = _first_legal(rng.permutation(inner.reshape(-1)).tolist(), rules, opening_moves)
     own = int(np.random.default_rng([seed, 2, number]).integers(2**31))
-    return GamePlan(number, "AB"[number % 2], own, tuple(opening))
+    return GamePlan(number, "AB"[number % 2], own, opening)
+
+
+def _first_legal(points: Sequence[int], rules: Rules, count: int) -> tuple[int, ...]:
+    """Return the first points on which the colours can play in turn; those that are illegal by then are left out."""
+    if count == 0:
+        return ()
+    game, color = Game(Go(rules)), BLACK
+    for point in points:
+        with contextlib.suppress(IllegalMoveError):
+            game.play(color, point)
+            color = -color
+        if len(game.moves) == count:
+            break
+    return tuple(move.action for move in game.moves)
 
 
 class StoppedError(Exception):
