@@ -224,6 +224,22 @@ def test_a_folder_of_another_match_is_refused(tmp_path: Path) -> None:
         play_match(settings("random", "random"), tmp_path, 1)
 
 
+@pytest.mark.parametrize("out", ["file", "file/x", "locked", "plain"])
+def test_a_folder_that_cannot_be_made_is_one_clear_line(
+    tmp_path: Path, out: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("kept", "utf-8")
+    (tmp_path / "locked" / "lock").mkdir(parents=True)
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "sgf").touch()
+    words = ["match", "random", "random", "--size", "5", "--games", "1", "--out", str(tmp_path / out)]
+    assert main(words) == 2
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.startswith(f"tengen: error: the match's folder {tmp_path / out} can't be written: ")
+    assert err.endswith("; give another --out")
+    assert (tmp_path / "file").read_text("utf-8") == "kept"
+
+
 # --- Engines that misbehave ---
 
 

@@ -58,6 +58,8 @@ class MatchSettings:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise UserError(f"seed must be 0 or more, got {self.seed}")
+        if self.rules.handicap:
+            raise UserError(f"a match has no handicap: leave it out of the rules, got {self.rules.handicap}")
         inner = (self.rules.size - 4) ** 2 if self.rules.size >= 7 else self.rules.size**2
         if not 0 <= self.opening_moves <= inner // 2:
             raise UserError(f"opening moves must be 0 to {inner // 2} on this board, got {self.opening_moves}")
@@ -113,7 +115,6 @@ class MatchStore:
     def __init__(self, folder: Path, settings: MatchSettings) -> None:
         self.folder = folder
         self.games: dict[int, GameResult] = {}
-        files.make_folder(folder / "sgf")
         mine = {**asdict(settings), "rules": asdict(settings.rules)}
         path = folder / "match.json"
         if path.exists():
@@ -277,9 +278,14 @@ def _said_otherwise(game: GameResult) -> bool:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process."""
-    files.make_folder(folder)
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    """Hold a folder, made where there is none, for this process."""
+    try:
+        files.make_folder(folder / "sgf")
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise UserError(
+            f"the match's folder {folder} can't be written: {error.strerror}; give another --out"
+        ) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
