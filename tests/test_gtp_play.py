@@ -12,12 +12,22 @@ from gtp_helpers import engine
 
 from tengen.cli import main
 from tengen.envs.go.coordinates import BLACK, WHITE, action_of
+from tengen.envs.go.rules import Rules
+from tengen.envs.go.simulator import Go
+from tengen.evaluation.go.engine import Engine
+from tengen.evaluation.go.game import Game, IllegalMoveError
+from tengen.evaluation.go.makers import RandomMaker
 from tengen.evaluation.go.play import Session
 from tengen.evaluation.go.record import read_game
 
 
-def played(lines: list[str], human: int = BLACK, player: str = "mcts", size: int = 5) -> tuple[Session, list[str]]:
-    """A session in which a person typed some lines, and the texts that were shown, with the prompts."""
+def played(
+    lines: list[str], human: int = BLACK, player: str = "mcts", size: int = 5, rules: Rules | None = None
+) -> tuple[Session, list[str]]:
+    """A session in which a person typed some lines, and the texts that were shown, with the prompts.
+
+    By rules of its own it is against random moves.
+    """
     shown: list[str] = []
     typed: Iterator[str] = iter(lines)
 
@@ -27,7 +37,8 @@ def played(lines: list[str], human: int = BLACK, player: str = "mcts", size: int
             return line
         raise EOFError
 
-    session = Session(engine(player, size=size, resign=None), human, ask, shown.append)
+    opponent = engine(player, size=size, resign=None) if rules is None else Engine(RandomMaker(), rules)
+    session = Session(opponent, human, ask, shown.append)
     session.run()
     return session, shown
 
@@ -118,6 +129,55 @@ def test_a_game_is_saved(tmp_path: Path) -> None:
     record = read_game(path)
     assert len(record.moves) == 2
     assert record.moves[0] == (BLACK, 12)
+
+
+def test_the_rules_handicap_is_on_the_board_and_white_begins() -> None:
+    rules = Rules(size=7, handicap=4, handicap_bonus="n", max_moves=200)
+    session, shown = played(["new"], rules=rules)
+    game = session._engine.game
+    assert int((game.start > 0).sum()) == 4
+    assert [move.color for move in game.moves] == [WHITE]
+    assert shown[1].count("X") == 4
+    assert game.score() == 4 - 1 - 7.5 - 4
+
+
+def test_a_person_places_handicap_stones_before_white_moves() -> None:
+    rules = Rules(size=5, handicap=3, free_handicap=True, max_moves=200)
+    session, shown = played(["a1", "pass", "b2", "undo", "hint", "c3", "d4"], rules=rules)
+    game = session._engine.game
+    assert [move.color for move in game.moves] == [BLACK, BLACK, BLACK, WHITE]
+    assert (game.board > 0).sum() == 3
+    assert "Black places 3 stones before White's first move." in shown
+    assert "That is an illegal move pass: black has handicap stones left to place." in shown
+
+
+def test_an_engine_places_handicap_stones_where_there_is_room_for_nothing_else() -> None:
+    rules = Rules(size=3, handicap=8, free_handicap=True, max_moves=200)
+    session, shown = played([], human=WHITE, rules=rules)
+    assert [move.color for move in session._engine.game.moves] == [BLACK] * 8
+    assert (session._engine.game.board > 0).sum() == 8
+    assert shown[-1] == "9. White: "
+
+
+def test_white_can_not_move_while_handicap_stones_are_placed() -> None:
+    game = Game(Go(Rules(size=5, handicap=2, free_handicap=True)))
+    game.play(BLACK, 0)
+    with pytest.raises(IllegalMoveError, match="black has handicap stones left to place"):
+        game.play(WHITE, 6)
+    assert (len(game.moves), int(game.board.sum()), game.to_move) == (1, 1, BLACK)
+
+
+def test_a_run_is_played_by_its_rules_handicap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(tmp_path / "run")
+    game = ["--env", "tengen/Go-v0", "--env.kwargs", "{size=7, handicap=4}"]
+    assert main(["train", "random", *game, "--steps", "5", "--device", "cpu", "--run-dir", run]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("sys.stdin", io.StringIO("quit\n"))
+    assert main(["play", run, "--human", "--color", "white"]) == 0
+    out = capsys.readouterr().out
+    assert (out.count("X"), out.count("1. White: ")) == (4, 1)
 
 
 def test_the_command_plays_from_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gtp_helpers import engine, say
 from sgfmill import sgf
 
 from tengen.cli import main
@@ -27,6 +28,7 @@ from tengen.errors import UserError
 from tengen.evaluation.go.game import Game, IllegalMoveError, long_games
 from tengen.evaluation.go.match import MatchSettings, play_match
 from tengen.evaluation.go.match_game import plan_game
+from tengen.evaluation.go.players import CommandPlayer, ways_to_say
 from tengen.evaluation.go.record import read_game, write_game
 from tengen.evaluation.go.referee import area, result_text, score
 from tengen.evaluation.go.specs import parse_player
@@ -71,6 +73,11 @@ def test_a_result_is_written_as_in_sgf(margin: float, text: str) -> None:
 
 
 # --- The plan ---
+
+
+def test_a_match_has_no_handicap() -> None:
+    with pytest.raises(UserError, match="a match has no handicap: leave it out of the rules, got 2"):
+        MatchSettings("random", "random", Rules(handicap=2))
 
 
 def test_colors_alternate_and_pairs_share_an_opening() -> None:
@@ -297,6 +304,81 @@ def test_an_engine_that_is_too_slow_loses(tmp_path: Path) -> None:
     result = play_match(settings("random", slow, timeout=0.5), tmp_path / "match", 1)
     assert result["wins"] == 1
     assert "gave no answer to `genmove" in result["errors"][0]
+
+
+# --- What programs are told ---
+
+POSITIONAL = (
+    '{"ko":"POSITIONAL","scoring":"AREA","tax":"NONE","suicide":false,"hasButton":false,"whiteHandicapBonus":"0"'
+)
+
+
+def rules_told(tmp_path: Path, rules: Rules, refused: str) -> list[str]:
+    """What an engine that refuses some rules, by an expression of `text`, is told of them."""
+    code = f"""
+        import sys
+        for line in sys.stdin:
+            number, command, *words = line.split()
+            text = " ".join(words)
+            answer = "= true"
+            if command == "kata-set-rules":
+                print(text, file=open(sys.argv[1], "a"))
+                answer = "? no" if {refused} else "="
+            print(answer[0] + number + answer[1:] + "\\n", flush=True)
+    """
+    path, told = tmp_path / "engine.py", tmp_path / "told"
+    path.write_text(textwrap.dedent(code), "utf-8")
+    player = CommandPlayer((sys.executable, str(path), str(told)), 30.0)
+    try:
+        player.begin(rules, 0)
+    finally:
+        player.close()
+    return told.read_text("utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        ("False", [POSITIONAL + ',"friendlyPassOk":false}']),
+        ("'friendly' in text", [POSITIONAL + ',"friendlyPassOk":false}', POSITIONAL + "}"]),
+        ("'{' in text", [POSITIONAL + ',"friendlyPassOk":false}', POSITIONAL + "}", "chinese-ogs"]),
+        ("text != 'chinese'", [POSITIONAL + ',"friendlyPassOk":false}', POSITIONAL + "}", "chinese-ogs", "chinese"]),
+    ],
+)
+def test_a_program_is_told_the_rules_as_exactly_as_it_understands(
+    tmp_path: Path, refused: str, told: list[str]
+) -> None:
+    assert rules_told(tmp_path, RULES, refused) == told
+
+
+def test_tromp_taylors_rules_are_told_by_name_and_others_with_suicide_in_full(tmp_path: Path) -> None:
+    assert rules_told(tmp_path, Rules.tromp_taylor(5), "False") == ["tromp-taylor"]
+    rules = Rules.tromp_taylor(5, ko="situational", handicap=2, handicap_bonus="n-1")
+    assert ways_to_say(rules)[-1] == "tromp-taylor"
+    assert json.loads(ways_to_say(rules)[0]).items() >= {
+        "ko": "SITUATIONAL", "suicide": True, "whiteHandicapBonus": "N-1", "friendlyPassOk": False
+    }.items()  # fmt: skip
+
+
+def test_a_program_that_refuses_all_rules_cannot_begin(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="refused `kata-set-rules chinese`"):
+        rules_told(tmp_path, RULES, "True")
+
+
+@pytest.mark.parametrize(
+    "rules", [RULES, Rules.tromp_taylor(5, 0.5), Rules.chinese(5, 0.5, ko="situational", handicap=2)]
+)
+def test_our_engine_understands_the_rules_that_programs_are_told(rules: Rules) -> None:
+    for way in ways_to_say(rules):
+        if way == "chinese-ogs":
+            continue
+        player = engine(size=5)
+        say(player, f"kata-set-rules {way}")
+        understood = player.rules
+        assert (understood.suicide, understood.scoring) == (rules.suicide, rules.scoring)
+        if way.startswith("{"):
+            assert understood.ko == rules.ko
+            assert understood.handicap_bonus == (rules.handicap_bonus if rules.handicap else "none")
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ class Game:
 
     Args:
         simulator: The rules.
-        board: Stones set up before the first move, int8 [N, N]; none unless given.
-        to_move: Who is to move then: 1 black, -1 white.
+        board: Stones set up before the first move, int8 [N, N]; the rules' own beginning unless given.
+        to_move: Who is to move on that board: 1 black, -1 white.
 
     Raises:
         ValueError: A chain that was set up has no liberties.
@@ -52,9 +52,8 @@ class Game:
     def __init__(self, simulator: Go, board: Array | None = None, to_move: int = 1) -> None:
         self.simulator = simulator
         self.moves: list[Move] = []
-        size = simulator.rules.size
-        start = np.zeros((size, size), np.int8) if board is None else board
-        self.line = [Stage(simulator.setup(start[None], to_move), -1)]  # with the passes that were put in
+        start = simulator.init(np.random.default_rng(0), 1) if board is None else simulator.setup(board[None], to_move)
+        self.line = [Stage(start, -1)]  # with the passes that were put in
         self._lengths = [1]  # of `line` after each move
 
     @property
@@ -89,6 +88,12 @@ class Game:
         board: Array = self.line[0].states.board[0]
         return board
 
+    @property
+    def placed(self) -> int:
+        """With how many of the moves so far Black placed handicap stones where he liked."""
+        rules = self.simulator.rules
+        return min(rules.handicap, len(self.moves)) if rules.free_handicap else 0
+
     def play(self, color: int, action: int) -> None:
         """Play a move.
 
@@ -105,7 +110,11 @@ class Game:
         self._lengths.append(len(self.line))
 
     def turn_to(self, color: int) -> None:
-        """Make it a colour's turn in a game that goes on, as one who is asked for a move has to see it."""
+        """Make it a colour's turn in a game that goes on, as one who is asked for a move has to see it.
+
+        Raises:
+            IllegalMoveError: It is White's, and Black has handicap stones left to place.
+        """
         self.line = self._turned_to(color)
 
     def undo(self) -> None:
@@ -121,7 +130,7 @@ class Game:
         del self.line[self._lengths[-1] :]
 
     def legal(self, color: int) -> Bools:
-        """Return the legal actions of a colour, [A]."""
+        """Return the legal actions of a colour, [A]; IllegalMoveError where it can't be its turn, as for `turn_to`."""
         legal: Bools = self.simulator.legal(self._turned_to(color)[-1].states)[0]
         return legal
 
@@ -150,7 +159,9 @@ class Game:
         if line[-1].states.over[0]:
             line[-1] = Stage(_going_on(line[-1].states), -1)
         if int(line[-1].states.to_move[0]) != color:
-            passed, _ = self.simulator.play(line[-1].states, np.array([self.size**2]))
+            passed, reasons = self.simulator.play(line[-1].states, np.array([self.size**2]))
+            if reasons[0]:
+                raise IllegalMoveError(f"illegal move: {Refusal(int(reasons[0])).sentence()}")
             line.append(Stage(_going_on(passed), -1))
         return line
 

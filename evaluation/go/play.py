@@ -95,9 +95,11 @@ class Session:
 
     def _begin(self) -> None:
         self._result = None
+        rules = self._engine.rules
+        if rules.handicap and rules.free_handicap:
+            self._show(f"Black places {rules.handicap} stones before White's first move.")
         self._board()
-        if self._engine.game.to_move != self._human:
-            self._reply()
+        self._reply()
 
     def _move(self, text: str) -> None:
         if self._result is not None:
@@ -116,11 +118,18 @@ class Session:
             return
         if self._engine.game.over:
             self._end()
+        elif self._engine.game.to_move == self._human:
+            self._board()
         else:
             self._reply()
 
     def _reply(self) -> None:
-        """Have the engine move."""
+        """Have the engine move until it is the person's turn."""
+        while self._result is None and self._engine.game.to_move != self._human:
+            self._answer()
+
+    def _answer(self) -> None:
+        """Have the engine make a move."""
         size = self._engine.game.size
         chosen = self._engine.genmove(-self._human)
         if chosen.action is None:
