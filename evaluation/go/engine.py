@@ -147,16 +147,23 @@ class Engine:
         """
         self.game.play(color, action)
 
-    def genmove(self, color: int, on_thought: Callable[[Thought], None] | None = None, period: float = 1.0) -> Chosen:
+    def genmove(
+        self,
+        color: int,
+        on_thought: Callable[[Thought], None] | None = None,
+        period: float = 1.0,
+        only: Bools | None = None,
+    ) -> Chosen:
         """Choose a move for a side, and play it.
 
         Args:
             color: Whose turn it is.
             on_thought: Called with what is thought so far, every `period` seconds.
             period: Seconds.
+            only: The actions [A] to choose among; as in `analyze`.
         """
         began = time.monotonic()
-        chosen = self.choose(color, on_thought, period)
+        chosen = self.choose(color, on_thought, period, only)
         self.clock.spend(color, time.monotonic() - began)
         if chosen.thought is not None:
             hopeless = self.settings.resign is not None and (chosen.thought.best.value + 1) / 2 < self.settings.resign
@@ -167,13 +174,19 @@ class Engine:
         self.game.play(color, chosen.action)
         return chosen
 
-    def choose(self, color: int, on_thought: Callable[[Thought], None] | None = None, period: float = 1.0) -> Chosen:
+    def choose(
+        self,
+        color: int,
+        on_thought: Callable[[Thought], None] | None = None,
+        period: float = 1.0,
+        only: Bools | None = None,
+    ) -> Chosen:
         """Choose a move for a side without playing it; see `genmove`."""
         game, pass_action = self.game, self.game.size**2
         wins = color * game.score() > 0
-        if wins and game.moves and game.moves[-1] == Move(-color, pass_action):
+        allowed = self._allowed(color, only)
+        if allowed[-1] and wins and game.moves and game.moves[-1] == Move(-color, pass_action):
             return Chosen(pass_action, None)  # the game ends, and is won
-        allowed = sensible(game, color)
         if not allowed[:-1].any():
             return Chosen(pass_action, None)
         game.turn_to(color)
@@ -191,9 +204,7 @@ class Engine:
             interrupted: Says when to end.
             only: The actions [A] to look at; all that make sense, unless given or none of these does.
         """
-        allowed = sensible(self.game, color)
-        if only is not None and (allowed & only).any():
-            allowed &= only
+        allowed = self._allowed(color, only)
         self.game.turn_to(color)
         yield self._thinker.think(self.game, allowed, Budget(seconds=min(period, _FIRST_LOOK)), self._rng)
         while not interrupted():
@@ -228,6 +239,11 @@ class Engine:
     def score(self) -> float:
         """Return black's points less white's and komi, as the game stands."""
         return self.game.score(self.dead() if self.settings.removes_dead else None)
+
+    def _allowed(self, color: int, only: Bools | None) -> Bools:
+        """Return the actions [A] to think about."""
+        allowed = sensible(self.game, color)
+        return allowed & only if only is not None and (allowed & only).any() else allowed
 
     def _budget(self, color: int) -> Budget:
         settings = self.settings

@@ -132,7 +132,7 @@ def _genmove_analyze(call: Call, line: Callable[[Thought, int], str]) -> Iterato
 
         def choose() -> None:
             try:
-                thoughts.put(engine.genmove(wanted.color, thoughts.put, wanted.period))
+                thoughts.put(engine.genmove(wanted.color, thoughts.put, wanted.period, wanted.only))
             except BaseException as error:
                 thoughts.put(error)
 

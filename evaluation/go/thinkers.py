@@ -123,6 +123,7 @@ class SearchThinker:
     def __init__(self, search: Search) -> None:
         self._search = search
         self._root: object = None  # the states that the tree begins with
+        self._allowed = np.empty(0, np.bool_)  # the actions [A] that the root's visits were shared out among
 
     def think(
         self,
@@ -134,15 +135,20 @@ class SearchThinker:
     ) -> Thought:
         """Search on from what is known."""
         self._follow(game, allowed)
-        return self._thought(self._search.run(budget, rng, should_stop), allowed)
+        self._root = None  # a tree whose search fails halfway is not gone on with
+        result = self._search.run(budget, rng, should_stop)
+        self._root, self._allowed = game.states, allowed
+        return self._thought(result, allowed)
 
     def _follow(self, game: Game, allowed: Bools) -> None:
-        """Make the game's position the root."""
+        """Make the game's position the root. Where actions are allowed that were not, the tree is grown anew.
+
+        They would have none of the visits, and another would be the most visited without having been compared to them.
+        """
         line = game.line
         known = [index for index, stage in enumerate(line) if stage.states is self._root]
         later = line[known[0] + 1 :] if known else []
-        self._root = game.states
-        if not known or any(stage.action < 0 for stage in later):
+        if not known or any(stage.action < 0 for stage in later) or (not later and (allowed & ~self._allowed).any()):
             self._search.reset(game.states, allowed[None])
             return
         if not later:
