@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Protocol
 
 from tengen.envs.go.coordinates import action_of, letter_of, vertex_of
@@ -106,7 +107,7 @@ class CommandPlayer:
         client.send("clear_board")
         client.send(f"komi {rules.komi:g}")
         if client.knows("kata-set-rules"):
-            client.send("kata-set-rules " + ("tromp-taylor" if rules.suicide else "chinese"))
+            self._tell_rules(rules)
 
     def play(self, color: int, action: int) -> None:
         """Take note of a move."""
@@ -139,10 +140,44 @@ class CommandPlayer:
             self._client.close()
             self._client = None
 
+    def _tell_rules(self, rules: Rules) -> None:
+        """Tell it the rules in the most exact of the ways that it understands."""
+        ways = ways_to_say(rules)
+        for way in ways:
+            try:
+                self._asked.send(f"kata-set-rules {way}")
+                return
+            except RefusedError:
+                if way == ways[-1]:
+                    raise
+
     @property
     def _asked(self) -> GTPClient:
         assert self._client is not None, "a player needs `begin` first"
         return self._client
+
+
+def ways_to_say(rules: Rules) -> tuple[str, ...]:
+    """Return what the referee enforces as arguments of `kata-set-rules`, the most exact first.
+
+    The dictionary is that of KataGo's GTP extensions; older programs know no `friendlyPassOk`, which is false since all
+    stones left on the board count. The names say less: KataGo's `chinese` has simple ko and dead stones taken off.
+    """
+    # Without handicap: a program may take several first moves of Black's for handicap stones.
+    bonus = rules.handicap_bonus if rules.handicap else "none"
+    parts = {
+        "ko": rules.ko.upper(),
+        "scoring": rules.scoring.upper(),
+        "tax": "NONE",
+        "suicide": rules.suicide,
+        "hasButton": False,
+        "whiteHandicapBonus": {"none": "0", "n": "N", "n-1": "N-1"}[bonus],
+    }
+    exact = [json.dumps(each, separators=(",", ":")) for each in ({**parts, "friendlyPassOk": False}, parts)]
+    if not rules.suicide:
+        return (*exact, "chinese-ogs", "chinese")
+    is_named = (rules.ko, rules.scoring, bonus) == ("positional", "area", "none")
+    return ("tromp-taylor",) if is_named else (*exact, "tromp-taylor")
 
 
 def make_player(spec: PlayerSpec, rules: Rules, timeout: float) -> Player:
