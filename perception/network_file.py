@@ -99,6 +99,8 @@ def architecture_of(network: PolicyCNN | ResidualTower) -> dict[str, Any]:
 def save_network(path: Path, network: nn.Module, card: Card) -> None:
     """Write a network to a file, at one instant, its normalisations folded into the convolutions.
 
+    Folders that the file is to be in are made.
+
     Raises:
         UserError: The file can't be written.
     """
@@ -111,6 +113,7 @@ def save_network(path: Path, network: nn.Module, card: Card) -> None:
     arrays = {name: array.copy(order="C") for name, array in module_state(folded).items()}
     data = safetensors.numpy.save(arrays, {"tengen": json.dumps(saved)})
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         replace(path, data)
     except OSError as error:
         raise UserError(f"the network can't be written to {path}: {error.strerror or error}") from error
@@ -141,11 +144,10 @@ def load_network(path: Path, device: str = "cpu", *, in_bfloat16: bool = False) 
         if path.stat().st_size > _MOST_BYTES:
             raise UserError(f"{path} is no network file: it is larger than {_MOST_BYTES} bytes")
         with safetensors.safe_open(path, "np") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- it is no mapping
+            card = _card(path, file.metadata() or {})
+            state = {name: _array(path, file, name) for name in file.keys()}  # noqa: SIM118 -- it is no mapping
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(f"the network file {path} can't be read: {error}") from error
-    card = _card(path, metadata)
     try:
         network = make_network(card.architecture)
         load_module_state(network, state)
@@ -153,6 +155,15 @@ def load_network(path: Path, device: str = "cpu", *, in_bfloat16: bool = False) 
         raise UserError(f"the network file {path} is damaged: {error}") from error
     network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     return LoadedNetwork(network, card, torch.device(device), in_bfloat16)
+
+
+def _array(path: Path, file: Any, name: str) -> Array:
+    try:
+        array: Array = file.get_tensor(name)
+    except (AttributeError, TypeError) as error:  # what safetensors raises for kinds of numbers that numpy lacks
+        kind = file.get_slice(name).get_dtype()
+        raise UserError(f"the network file {path} can't be read: {name} is {kind}, save it as F32") from error
+    return array
 
 
 def _card(path: Path, metadata: Mapping[str, str]) -> Card:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+import safetensors.torch
 import torch
 
 from tengen.errors import UserError
@@ -157,6 +158,19 @@ def test_what_is_no_network_file_is_refused(tmp_path: Path) -> None:
         load_network(path)
     path.write_bytes(safetensors.numpy.save({"a": np.zeros(3)}))
     with pytest.raises(UserError, match="no network file of Tengen's"):
+        load_network(path)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float8_e4m3fn])
+def test_numbers_that_numpy_lacks_are_refused(tmp_path: Path, kind: torch.dtype) -> None:
+    path = tmp_path / "x.safetensors"
+    arrays = {"a": torch.zeros(3, dtype=kind)}
+    safetensors.torch.save_file(arrays, path)
+    with pytest.raises(UserError, match="no network file of Tengen's"):
+        load_network(path)
+    card = {"architecture": CNN, "planes": "standard", "size": 9, "format": 1}
+    safetensors.torch.save_file(arrays, path, {"tengen": json.dumps(card)})
+    with pytest.raises(UserError, match=r"x\.safetensors can't be read: a is (BF16|F8_E4M3), save it as F32"):
         load_network(path)
 
 
