@@ -1,7 +1,8 @@
 """Learning from examples, in general terms: batches in, a network fitted, and how well it does on examples kept aside.
 
 What is learnt is a `Task`'s business; where metrics go and when checkpoints are taken is the caller's. The state is all
-that decides the future: weights, the optimizer's moments, the number of updates, the generator that draws batches.
+that decides the future: weights, the optimizer's moments, the number of updates, the precision, the generator that
+draws batches.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Fitting:
     gradient_clip: float | None = None
     """Largest norm of a gradient."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the network; auto takes bfloat16 where the machine is faster in it."""
+    """Arithmetic of the network; auto takes bfloat16 where the run starts on a machine that is faster in it."""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "learning_rate"):
@@ -119,14 +120,13 @@ class Learner:
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self.optimizers = _optimizers(self.network, fitting)
         self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
-        self._in_bfloat16 = computes_in_bfloat16(fitting.precision, self.device)
-        self._autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self._in_bfloat16)
+        self.in_bfloat16 = computes_in_bfloat16(fitting.precision, self.device)
 
     def update(self) -> Metrics:
         """Learn from a batch; return its metrics."""
         inputs, targets = self._upload(self.task.draw(self.fitting.batch_size, self.rng))
         self.network.train()
-        with self._autocast:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bfloat16):
             outputs = self.network(inputs)
         loss, metrics = self.task.judge(outputs, targets)
         for optimizer, rates in zip(self.optimizers, self._rates, strict=True):
@@ -145,10 +145,10 @@ class Learner:
     @torch.no_grad()
     def evaluate(self, num: int | None, batch_size: int = 256) -> dict[str, float]:
         """Return the metrics of examples kept aside: of `num` of them, or of all."""
-        return evaluate(self.network, self.task, num, batch_size, self.device, in_bfloat16=self._in_bfloat16)
+        return evaluate(self.network, self.task, num, batch_size, self.device, in_bfloat16=self.in_bfloat16)
 
     def _upload(self, examples: Examples) -> tuple[Tensor, dict[str, Tensor]]:
-        return upload(examples, self.device, torch.bfloat16 if self._in_bfloat16 else torch.float32)
+        return upload(examples, self.device, torch.bfloat16 if self.in_bfloat16 else torch.float32)
 
     def state_dict(self) -> State:
         """Return all that decides what comes next."""
@@ -156,15 +156,17 @@ class Learner:
             "network": module_state(self.network),
             "optimizers": [optimizer_state(optimizer) for optimizer in self.optimizers],
             "num_updates": self.num_updates,
+            "autocast": self.in_bfloat16,
             "rng": self.rng.bit_generator.state,
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Go on where `state_dict` was taken."""
+        """Go on where `state_dict` was taken, in its precision: another machine must not change a run's numbers."""
         load_module_state(self.network, state["network"])
         for optimizer, moments in zip(self.optimizers, state["optimizers"], strict=True):
             load_optimizer_state(optimizer, moments)
         self.num_updates = state["num_updates"]
+        self.in_bfloat16 = bool(state.get("autocast", self.in_bfloat16))  # older states don't say
         self.rng.bit_generator.state = state["rng"]
 
 

@@ -88,6 +88,34 @@ def test_it_goes_on_exactly_from_its_state(optimizer: str) -> None:
     assert digest_state(second.state_dict()) == digest_state(whole.state_dict())
 
 
+@pytest.mark.parametrize("here", [False, True])
+def test_it_keeps_the_precision_that_it_began_with_on_another_machine(
+    here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: not here)
+    whole, first = learner(6, precision="auto"), learner(6, precision="auto")
+    for _ in range(3):
+        first.update()
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: here)
+    second = learner(6, precision="auto")
+    assert (first.in_bfloat16, second.in_bfloat16) == (not here, here)
+    second.load_state_dict(first.state_dict())
+    for _ in range(3):
+        second.update()
+    for _ in range(6):
+        whole.update()
+    assert digest_state(second.state_dict()) == digest_state(whole.state_dict())
+    assert second.evaluate(None) == whole.evaluate(None)
+
+
+def test_a_state_without_a_precision_goes_on_in_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    older = {name: value for name, value in learner().state_dict().items() if name != "autocast"}
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    resumed = learner(precision="auto")
+    resumed.load_state_dict(older)
+    assert resumed.in_bfloat16
+
+
 def test_the_same_seed_gives_the_same_network_whatever_torch_drew_before() -> None:
     torch.manual_seed(1)
     one = learner()
