@@ -38,8 +38,10 @@ def evaluate_on_games(
         tell: Is told in a line what takes time.
 
     Raises:
-        UserError: There are no such games.
+        UserError: There are no such games, or less than one position is asked for.
     """
+    if num is not None and num < 1:
+        raise UserError(f"--examples must be at least 1, got {num}")
     games, _ = config.games(tell)
     test = games.between(parse_date(config.split), None if before is None else parse_date(before))
     if not len(test):

@@ -16,7 +16,7 @@ from go_records import random_game, sgf_text
 
 from tengen.checkpoint import CheckpointStore
 from tengen.cli import main
-from tengen.perception.network_file import load_network
+from tengen.perception.network_file import load_network, named_network
 from tengen.perception.supervised import Learner
 from tengen.tracking import read_metrics, without_times
 
@@ -143,12 +143,19 @@ def test_a_fit_begins_with_the_weights_of_a_network(games: Path, tmp_path: Path)
 
 
 def test_data_counts_what_is_left_out(games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    bad = tmp_path / "bad.txt"
+    bad = tmp_path / "new" / "bad.txt"
     assert main(["perceive", "data", "go-policy", "--data", str(games), "--size", "5", "--bad", str(bad)]) == 0
     out = capsys.readouterr().out
     assert "13 files: 12 games of 240 moves" in out
     assert "1 an illegal move" in out
     assert "move 2: the point is occupied" in bad.read_text()
+
+
+def test_what_can_not_be_written_is_named(games: Path, tmp_path: Path, refused: Check) -> None:
+    run = fitted(games, tmp_path / "run", f"{SHORT} --steps 1")
+    (tmp_path / "afile").touch()
+    refused("perceive data go-policy --data GAMES --size 5 --bad afile/x.txt", "afile/x.txt can't be written")
+    refused(f"perceive export {run} --out afile/x.safetensors", "the network can't be written to afile/x.safetensors")
 
 
 def test_list_and_help_name_the_task(capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +171,9 @@ def refused(games: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.chdir(tmp_path)
 
     def check(command: str, *fragments: str) -> None:
-        code = main(command.replace("GAMES", str(games)).split())
+        code = main(
+            command.replace("GAMES", str(games)).replace("SHIPPED", str(named_network("go_policy_9x9"))).split()
+        )
         err = capsys.readouterr().err.splitlines()[-1]
         assert code == 2
         assert err.startswith("tengen: error: "), err
@@ -202,6 +211,11 @@ Check = Callable[..., None]
         ("perceive evaluate nowhere", ["there is no run and no network file nowhere"]),
         ("perceive evaluate GAMES/1.sgf --data GAMES --after 2017-04", ["1.sgf", "can't be read"]),
         ("perceive evaluate GAMES", ["is not a run"]),
+        (
+            "perceive evaluate SHIPPED --data GAMES --after 2017-04 --examples -1",
+            ["--examples must be at least 1", "-1"],
+        ),
+        ("perceive evaluate SHIPPED --data GAMES --after 2017-04 --examples 0", ["--examples must be at least 1", "0"]),
         ("perceive export nowhere --out x.safetensors", ["there is no run nowhere"]),
         ("perceive export GAMES --out x.pt", [".safetensors"]),
         ("perceive data --data GAMES", ["say which task"]),

@@ -348,7 +348,6 @@ def _export(arguments: Sequence[str]) -> int:
         task["start"] = Path(task["start"]).name
     card.about["settings"].pop("track", None)
     card.about.update(more)
-    given["out"].parent.mkdir(parents=True, exist_ok=True)
     save_network(given["out"], network, card)
     print(given["out"])
     return 0
@@ -376,5 +375,13 @@ def _data(arguments: Sequence[str]) -> int:
     for line in census.lines():
         print(line)
     if given["bad"] is not None:
-        given["bad"].write_text("".join(f"{bad.name}\t{bad.reason}\t{bad.detail}\n" for bad in census.bad))
+        _write(given["bad"], "".join(f"{bad.name}\t{bad.reason}\t{bad.detail}\n" for bad in census.bad))
     return 0 if len(games) else 1
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")  # names of files may be any bytes
+    except OSError as error:
+        raise UserError(f"{path} can't be written: {error.strerror or error}") from error
