@@ -61,6 +61,12 @@ def make_side(name: str, settings: argparse.Namespace) -> Side:
     return others[name]()
 
 
+def epsilon_after(num_steps: int, settings: argparse.Namespace) -> float:
+    """Return the probability of a random action, which is the same for all sides."""
+    explored: float = num_steps / settings.epsilon_steps
+    return max(0.05, 1 - 0.95 * explored)
+
+
 class StepTengen(VecEnv):
     """A Tengen environment as SB3 wants it: reset by itself, the final observation in the infos."""
 
@@ -131,10 +137,8 @@ class StepSB3(VecFrameStack):
 
     def returns(self) -> list[float]:
         """Return those of the episodes so far."""
-        found: list[float] = []
-        for of_env in self.env_method("get_episode_rewards"):  # of SB3's Monitor
-            found += of_env
-        return found
+        of_envs = zip(self.env_method("get_episode_times"), self.env_method("get_episode_rewards"), strict=True)
+        return [reward for _, reward in sorted(pair for of_env in of_envs for pair in zip(*of_env, strict=True))]
 
 
 class Tengen:
@@ -180,7 +184,6 @@ class SB3:
 
     def __init__(self, env: StepTengen | StepSB3, settings: argparse.Namespace) -> None:
         self.env = env
-        total_steps = LEARN_START + settings.steps * settings.rounds
         self.model = SB3DQN(
             "CnnPolicy",
             self.env,
@@ -191,12 +194,12 @@ class SB3:
             train_freq=max(1, 4 // env.num_envs),
             gradient_steps=max(1, env.num_envs // 4),
             target_update_interval=1_000,
-            exploration_fraction=min(1.0, settings.epsilon_steps / total_steps),
             seed=0,
             device="cpu",
         )
-        self._goal = 0
-        self.model._setup_learn(total_steps)
+        # By steps: its own goes by the share of what a call of `learn` was asked for.
+        self.model.exploration_schedule = lambda _: epsilon_after(self.model.num_timesteps, settings)
+        self.model._setup_learn(LEARN_START + settings.steps * settings.rounds)
 
     def run(self, num_steps: int) -> None:
         """Train for a number of steps."""
@@ -243,7 +246,7 @@ class Plain:
         """Train for a number of steps."""
         num_envs = self.env.spec.num_envs
         for _ in range(num_steps // num_envs):
-            epsilon = max(0.05, 1 - 0.95 * self.num_steps / self.settings.epsilon_steps)
+            epsilon = epsilon_after(self.num_steps, self.settings)
             if self.num_steps < LEARN_START or self.rng.random() < epsilon:
                 actions = self.rng.integers(self.env.spec.num_actions, size=num_envs)
             else:
