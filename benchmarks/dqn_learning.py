@@ -3,7 +3,8 @@
 Both train on a MinAtar game with several seeds, with the settings of the preset `dqn-minatar`: Tengen's environment
 (for SB3 behind an adapter), the convolution and the hidden layer of Young & Tian (2019), Adam, Huber's loss, the same
 batch, replay, target period, epsilon and updates per step. Each point of a curve is an evaluation by the greedy policy,
-of the same episodes for all. Runs that the CSV has already are not done again.
+of the same episodes for all. Runs that the CSV has already are not done again, unless by other settings: those stay in
+the CSV, and the report and the picture leave them out.
 
     python benchmarks/dqn_learning.py --env MinAtar/Breakout-v1 --steps 100000 --seeds 0 1 2 3 4 --jobs 2
 """
@@ -12,10 +13,11 @@ from __future__ import annotations
 
 import argparse
 import csv
-import dataclasses
+import json
 import math
 import multiprocessing
 import statistics
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -40,17 +42,17 @@ from tengen.perception.networks import torso
 from tengen.types import Ints, TimeStep
 
 NUM_ENVS = 8
-CONFIG = DQNConfig(
-    hidden=(128,),
-    learning_rate=2.5e-4,
-    adam_epsilon=3.125e-4,
-    batch_size=32,
-    replay_capacity=100_000,
-    learn_start=5_000,
-    learn_period=4,
-    target_period=250,
-    epsilon_end=0.1,
-)
+SETTINGS: dict[str, Any] = {
+    "hidden": (128,),
+    "learning_rate": 2.5e-4,
+    "adam_epsilon": 3.125e-4,
+    "batch_size": 32,
+    "replay_capacity": 100_000,
+    "learn_start": 5_000,
+    "learn_period": 4,
+    "target_period": 250,
+    "epsilon_end": 0.1,
+}
 EVAL_SEED = 100_000
 
 
@@ -64,6 +66,13 @@ class Job(NamedTuple):
     eval_period: int
     episodes: int
 
+    @property
+    def digest(self) -> str:
+        """A digest of all that the run is set to, but for what a row says of it."""
+        told = sorted(agent_settings(self.steps).items())
+        everything = [NUM_ENVS, self.steps, self.eval_period, self.episodes, EVAL_SEED, told]
+        return f"{zlib.crc32(json.dumps(everything).encode()):08x}"
+
 
 class Point(NamedTuple):
     """One evaluation; a row of the CSV."""
@@ -74,6 +83,7 @@ class Point(NamedTuple):
     step: int
     return_mean: float
     return_ci95: float
+    settings: str  # the run's digest; none where an older CSV has no such column
 
 
 class Features(BaseFeaturesExtractor):
@@ -105,9 +115,14 @@ Look = Callable[[int, Policy], None]
 """Is shown the policy as learnt after a number of steps."""
 
 
+def agent_settings(steps: int) -> dict[str, Any]:
+    """Return what a run sets: epsilon falls in its first tenth, as in 100,000 of a million steps."""
+    return {**SETTINGS, "epsilon_decay_steps": max(1, steps // 10)}
+
+
 def settings(steps: int) -> DQNConfig:
-    """Return the settings of a run: epsilon falls in its first tenth, as in 100,000 of a million steps."""
-    return dataclasses.replace(CONFIG, epsilon_decay_steps=max(1, steps // 10))
+    """Return all settings of a run's agent."""
+    return DQNConfig(**agent_settings(steps))
 
 
 def train_tengen(job: Job, look: Look) -> None:
@@ -163,7 +178,8 @@ def run(job: Job) -> list[Point]:
     env = make_env(EnvConfig(job.env, NUM_ENVS), training=False)
 
     def look(step: int, policy: Policy) -> None:
-        points.append(Point(job.env, job.side, job.seed, step, *mean_return(policy, env, job.episodes)))
+        mean, half = mean_return(policy, env, job.episodes)
+        points.append(Point(job.env, job.side, job.seed, step, mean, half, job.digest))
 
     SIDES[job.side](job, look)
     return points
@@ -208,19 +224,28 @@ def read(path: Path) -> list[Point]:
         return []
     with path.open(newline="") as file:
         return [
-            Point(r["env"], r["side"], int(r["seed"]), int(r["step"]), float(r["return_mean"]), float(r["return_ci95"]))
-            for r in csv.DictReader(file)
+            Point(
+                row["env"],
+                row["side"],
+                int(row["seed"]),
+                int(row["step"]),
+                float(row["return_mean"]),
+                float(row["return_ci95"]),
+                row.get("settings") or "",
+            )
+            for row in csv.DictReader(file)
         ]
 
 
 def write(path: Path, points: Sequence[Point]) -> None:
     """Replace a CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    rows = sorted(points, key=lambda point: (point.env, point.settings, point))
     new = path.with_suffix(".new")
     with new.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(Point._fields)
-        writer.writerows(sorted(points))
+        writer.writerows(rows)
     new.replace(path)
 
 
@@ -249,32 +274,47 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", default="MinAtar/Breakout-v1", help="a MinAtar game")
     parser.add_argument("--steps", type=int, default=100_000)
-    parser.add_argument("--eval-period", type=int, default=10_000, help="steps, a multiple of 8")
+    parser.add_argument("--eval-period", type=int, default=10_000, help="steps, a multiple of 8; divides --steps")
     parser.add_argument("--episodes", type=int, default=50, help="of each evaluation")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "dqn_learning.csv")
     given = parser.parse_args(argv)
-    points = [p for p in read(given.out) if p.env == given.env and p.step <= given.steps]
-    done = {(p.side, p.seed) for p in points if p.step == given.steps}
-    points = [p for p in points if (p.side, p.seed) in done]
+    if min(given.steps, given.eval_period, given.episodes, given.jobs) < 1 or min(given.seeds) < 0:
+        parser.error("--steps, --eval-period, --episodes and --jobs must be at least 1, and --seeds not negative")
+    if given.eval_period % NUM_ENVS or given.steps % given.eval_period:
+        parser.error(
+            f"--eval-period must be a multiple of {NUM_ENVS} that divides --steps, "
+            f"got {given.eval_period} and {given.steps}"
+        )
     jobs = [
         Job(given.env, side, seed, given.steps, given.eval_period, given.episodes)
-        for seed in given.seeds
+        for seed in dict.fromkeys(given.seeds)
         for side in SIDES
-        if (side, seed) not in done
     ]
-    with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(run, job) for job in jobs]):
-            found = future.result()
-            points += found
-            write(given.out, points)
-            print(
-                f"{found[-1].side} seed {found[-1].seed}: {found[-1].return_mean} at step {found[-1].step}", flush=True
-            )
+    points = complete(read(given.out), jobs, given.out, given.jobs)
+    points = [point for point in points if (point.env, point.settings) == (given.env, jobs[0].digest)]
     report(points, given.env, given.steps, given.episodes)
     draw(points, given.out.with_suffix(".png"))
     print(f"written to {given.out}")
+
+
+def complete(points: Sequence[Point], jobs: Sequence[Job], path: Path, num_processes: int) -> list[Point]:
+    """Do the runs that are missing among the points; return these points, and those of the runs.
+
+    The CSV is written anew after each run.
+    """
+    every, done = list(points), {(p.env, p.side, p.seed, p.settings) for p in points}
+    missing = [job for job in jobs if (job.env, job.side, job.seed, job.digest) not in done]
+    with ProcessPoolExecutor(num_processes, multiprocessing.get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(run, job) for job in missing]):
+            found = future.result()
+            every += found
+            write(path, every)
+            print(
+                f"{found[-1].side} seed {found[-1].seed}: {found[-1].return_mean} at step {found[-1].step}", flush=True
+            )
+    return every
 
 
 if __name__ == "__main__":
