@@ -171,9 +171,9 @@ class SearchThinker:
 
 
 def sensible(game: Game, color: int) -> Bools:
-    """Return the legal actions [A] that fill no eye of one's own; a pass is always among them."""
+    """Return the legal actions [A] that fill no eye of one's own; all where no other is left, and no pass."""
     eyes: Array = own_eyes(game.board, color).reshape(-1)
-    allowed = game.legal(color).copy()
+    legal = game.legal(color)
+    allowed = legal.copy()
     allowed[:-1] &= ~eyes
-    allowed[-1] = True
-    return allowed
+    return allowed if allowed.any() else legal
