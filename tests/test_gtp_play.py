@@ -6,9 +6,10 @@ import io
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from gtp_helpers import engine
+from gtp_helpers import engine, say
 
 from tengen.cli import main
 from tengen.envs.go.coordinates import BLACK, WHITE, action_of
@@ -178,6 +179,33 @@ def test_a_run_is_played_by_its_rules_handicap(
     assert main(["play", run, "--human", "--color", "white"]) == 0
     out = capsys.readouterr().out
     assert (out.count("X"), out.count("1. White: ")) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("bonus", "free", "name"),
+    [("n", False, "Chinese"), ("n", True, "Chinese"), ("n-1", False, "koPOSITIONALscoreAREAtaxNONEsui0whbN-1")],
+)
+def test_a_saved_handicap_game_has_the_same_score_when_it_is_loaded(
+    tmp_path: Path, bonus: Literal["n", "n-1"], free: bool, name: str
+) -> None:
+    path = tmp_path / "game.sgf"
+    rules = Rules(size=7, handicap=4, free_handicap=free, handicap_bonus=bonus, max_moves=200)
+    session, _ = played(["a1", "b2", "c3", "d4", f"save {path}"], rules=rules)
+    game = session._engine.game
+    text = path.read_text()
+    assert "KM[7.5]" in text
+    assert f"RU[{name}]" in text
+    assert "HA[4]" in text
+    loader = engine()
+    say(loader, f'kata-set-rules {{"whiteHandicapBonus": "{bonus.upper()}"}}', f"loadsgf {path}")
+    assert (loader.game.board == game.board).all()
+    assert (loader.handicap, loader.rules.komi, loader.game.score()) == (4, 7.5, game.score())
+
+
+def test_a_game_without_handicap_is_saved_with_its_rules(tmp_path: Path) -> None:
+    path = tmp_path / "game.sgf"
+    played(["c3", f"save {path}"])
+    assert "RU[Tromp-Taylor]" in path.read_text()
 
 
 def test_the_command_plays_from_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

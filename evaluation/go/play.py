@@ -15,7 +15,7 @@ from tengen.errors import did_you_mean
 from tengen.evaluation.go.board_text import SYMBOLS, board_text
 from tengen.evaluation.go.engine import Chosen, Engine
 from tengen.evaluation.go.game import IllegalMoveError
-from tengen.evaluation.go.record import write_game
+from tengen.evaluation.go.record import rules_text, write_game
 from tengen.evaluation.go.referee import result_text
 from tengen.evaluation.go.thinkers import Thought
 
@@ -218,16 +218,17 @@ class Session:
         if not text:
             self._show("Where to? As in: save game.sgf")
             return
-        game, path = self._engine.game, Path(text).expanduser()
+        rules, game, path = self._engine.rules, self._engine.game, Path(text).expanduser()
         names = {self._human: "you", -self._human: "Tengen"}
         record = write_game(
             game.size,
-            game.simulator.rules.total_komi,
-            game.moves,
+            rules.komi,
+            game.moves[game.placed :],
             black=names[BLACK],
             white=names[WHITE],
             result=self._result or "?",
-            handicap=game.start,
+            properties={"RU": rules_text(rules)},
+            handicap=game.line[game.placed].states.board[0],
         )
         try:
             replace_file(path, record)

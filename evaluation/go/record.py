@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from sgfmill import sgf
 
 from tengen.envs.go.coordinates import BLACK, WHITE
+from tengen.envs.go.rules import Rules
 from tengen.errors import UserError
 
 _MOST_BYTES = 1 << 22
+_NAMES = {("area", "positional", True, "none"): "Tromp-Taylor", ("area", "positional", False, "n"): "Chinese"}
+"""Of rules: scoring, ko, suicide, White's bonus for handicap stones."""
 
 
 class GameRecord(NamedTuple):
@@ -85,7 +88,7 @@ def write_game(
 
     Args:
         size: N.
-        komi: Points for White.
+        komi: Points for White, without those that the rules give for handicap stones.
         moves: Colours and actions.
         black: Black's name.
         white: White's name.
@@ -111,3 +114,13 @@ def write_game(
         node.set_move("b" if color == BLACK else "w", point)
     serialised: bytes = game.serialise()
     return serialised
+
+
+def rules_text(rules: Rules) -> str:
+    """Return rules as the property RU tells them: by a name, or in KataGo's notation where they have none."""
+    parts = (rules.scoring, rules.ko, rules.suicide, rules.handicap_bonus)
+    name = _NAMES.get(parts)
+    if name is not None:
+        return name
+    bonus = {"none": "", "n": "whbN", "n-1": "whbN-1"}[rules.handicap_bonus]
+    return f"ko{rules.ko.upper()}score{rules.scoring.upper()}taxNONEsui{int(rules.suicide)}{bonus}"
