@@ -6,22 +6,32 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from gtp_helpers import ask, engine, say
 
+from tengen.agents.mcts import MCTSPolicy
 from tengen.cli import main
 from tengen.envs.go.rules import Rules
 from tengen.envs.go.simulator import Go
 from tengen.errors import UserError
 from tengen.evaluation.go import makers
-from tengen.evaluation.go.makers import NetworkMaker, PlayoutMaker, ShippedMaker, network_maker, shipped_network
+from tengen.evaluation.go.game import Game
+from tengen.evaluation.go.makers import (
+    NetworkMaker,
+    PlayoutMaker,
+    RunMaker,
+    ShippedMaker,
+    network_maker,
+    shipped_network,
+)
 from tengen.evaluation.go.match import MatchSettings, play_match
 from tengen.evaluation.go.specs import parse_player
 from tengen.perception.network_file import Card, make_network, save_network
 from tengen.planners.mcts.evaluators import Evaluate, NetworkFunction, mixed
 from tengen.planners.mcts.guesses import Guess, policy_guess
-from tengen.types import Array, Bools
+from tengen.types import Array, Bools, TimeStep
 
 
 def network(path: Path, size: int = 5, planes: str = "standard", name: str = "ResidualTower", **changes: Any) -> str:
@@ -146,29 +156,21 @@ def test_what_is_no_network_is_refused_in_one_line(
     assert str(path) in err
 
 
+def trained(run: Path, agent: str = "random", kwargs: str = "{size=5}", env: str = "tengen/Go-v0", *more: str) -> Path:
+    """The folder of a run of a few steps."""
+    words = ["train", agent, "--env", env, "--env.kwargs", kwargs, "--steps", "5", "--device", "cpu", *more]
+    assert main([*words, "--run-dir", str(run)]) == 0
+    return run
+
+
 def test_a_run_that_is_no_go_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = tmp_path / "run"
-    words = [
-        "train",
-        "random",
-        "--env",
-        "tengen/TicTacToe-v0",
-        "--steps",
-        "5",
-        "--device",
-        "cpu",
-        "--run-dir",
-        str(run),
-    ]
-    assert main(words) == 0
+    run = trained(tmp_path / "run", "random", "{}", "tengen/TicTacToe-v0")
     assert main(["gtp", "--player", str(run)]) == 2
     assert "is a run of tengen/TicTacToe-v0, which is no Go" in capsys.readouterr().err
 
 
 def test_what_a_run_has_learnt_plays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = tmp_path / "run"
-    words = ["train", "random", "--env", "tengen/Go-v0", "--steps", "5", "--device", "cpu", "--run-dir"]
-    assert main([*words, str(run)]) == 0
+    run = trained(tmp_path / "run", "random", "{}")
     before = torch.get_num_threads()
     try:
         rules = network_maker(str(run), {}, before + 1, searches=True).simulator.rules  # type: ignore[attr-defined]
@@ -179,6 +181,32 @@ def test_what_a_run_has_learnt_plays(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert result["errors"] == []
     with pytest.raises(UserError, match="was trained on 9x9, not 5x5"):
         play_match(MatchSettings(str(run), "random", Rules(size=5)), tmp_path / "other", 1)
+
+
+def test_a_run_that_was_trained_against_an_opponent_plays(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", "random", '{size=5, opponent="random", color="white"}')
+    say(engine(str(run), size=5), "genmove b", "genmove w")
+
+
+SEARCHES = ("mcts", "{size=5}", "tengen/Go-v0", "--agent.simulations", "20")
+
+
+def test_a_run_that_searches_knows_the_rules_of_the_game(tmp_path: Path) -> None:
+    maker = network_maker(str(trained(tmp_path / "run", *SEARCHES)), {}, 1, searches=True)
+    assert isinstance(maker, RunMaker)
+    for komi, value in ((-25.5, 1.0), (25.5, -1.0)):
+        game = Game(Go(Rules(size=5, komi=komi)))
+        no = np.zeros(1, np.bool_)
+        step = TimeStep(game.board[None, None], np.zeros(1), np.ones(1), no, no, game.legal(1)[None], game.states)
+        policy = maker.policy_by(game.simulator.rules)
+        assert isinstance(policy, MCTSPolicy)
+        assert policy.search(step, np.random.default_rng(0)).value[0] == value
+
+
+def test_a_run_that_searches_plays_on_under_other_rules(tmp_path: Path) -> None:
+    player = engine(str(trained(tmp_path / "run", *SEARCHES)), size=5)
+    say(player, "genmove b", "komi 3", "genmove w", "clear_board", 'kata-set-rules {"ko":"SIMPLE"}', "genmove b")
+    assert "info move" in say(player, "lz-analyze w")
 
 
 @pytest.mark.slow

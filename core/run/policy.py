@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from tengen.device import resolve_device, resolve_threads
 from tengen.envs import make_env
 from tengen.errors import UserError
 from tengen.run.folder import Run
+from tengen.types import EnvSpec
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class LoadedPolicy:
     policy: Policy
     env: Environment
     step: int  # environment steps of training behind it
+    rebuild: Callable[[EnvSpec], Agent]  # returns the same agent, made for another environment of the same spaces
 
 
 def load_policy(
@@ -64,18 +67,23 @@ def load_policy(
         run.config.env, num_envs=num_envs, kwargs={**run.config.env.kwargs, **(env_kwargs or {})}
     )
     env = make_env(settings, training=False)
-    # The agent is built for the environments that it trained on: its state has their number in it.
-    spec = dataclasses.replace(env.spec, num_envs=run.config.env.num_envs)
-    agent = run.config.agent_config.build(spec, np.random.default_rng(0), _device(run.config.device))
+    device, state = _device(run.config.device), saved.state(resume=False)["agent"]
+
+    def build(spec: EnvSpec) -> Agent:
+        # The agent is built for the environments that it trained on: its state has their number in it.
+        spec = dataclasses.replace(spec, num_envs=run.config.env.num_envs)
+        agent: Agent = run.config.agent_config.build(spec, np.random.default_rng(0), device)
+        agent.load_state_dict(state if run.config.num_runs == 1 else state["runs"][repetition])
+        return agent
+
+    agent = build(env.spec)
     if "torch" in sys.modules:
         import torch
 
         # Sums differ between thread counts. And many threads that wait for each other in a small network take a hundred
         # times as long where another process has a core.
         torch.set_num_threads(resolve_threads(run.config.threads))
-    state = saved.state(resume=False)["agent"]
-    agent.load_state_dict(state if run.config.num_runs == 1 else state["runs"][repetition])
-    return LoadedPolicy(agent, agent.policy(), env, saved.step)
+    return LoadedPolicy(agent, agent.policy(), env, saved.step, build)
 
 
 def _device(trained_on: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tengen.envs.go.rules import Rules
 from tengen.envs.go.simulator import Go
+from tengen.envs.opponent import AgainstOpponent
 from tengen.errors import UserError
 from tengen.evaluation.go.game import Game
 from tengen.evaluation.go.thinkers import (
@@ -153,11 +156,17 @@ class NetworkMaker:
 
 @dataclass(frozen=True)
 class RunMaker:
-    """Players by what a run has learnt."""
+    """Players by what a run has learnt.
+
+    Attributes:
+        folder: The run's.
+        simulator: Of its environment.
+        policy_by: Returns its policy, which searches by these rules where it searches.
+    """
 
     folder: Path
-    policy: Policy
     simulator: Go
+    policy_by: Callable[[Rules], Policy]
 
     def planes(self, size: int) -> str:
         """What the run's environment shows."""
@@ -168,7 +177,7 @@ class RunMaker:
         mine, wanted = self.simulator.rules.size, simulator.rules.size
         if mine != wanted:
             raise UserError(f"{self.folder} was trained on {mine}x{mine}, not {wanted}x{wanted}: choose another run")
-        return _RunThinker(self.policy, simulator)
+        return _RunThinker(self.policy_by(simulator.rules), simulator)
 
 
 @dataclass(frozen=True)
@@ -279,10 +288,18 @@ def _run_maker(folder: Path) -> Maker:
 
     run = open_run(folder)
     loaded = load_policy(run, "latest", num_envs=1)
-    simulator = loaded.env.spec.simulator
-    if not isinstance(simulator, Go):
+    spec = loaded.env.spec
+    if isinstance(spec.simulator, AgainstOpponent) and isinstance(spec.simulator.game, Go):
+        return RunMaker(folder, spec.simulator.game, lambda rules: loaded.policy)  # no search knows opponents
+    if not isinstance(spec.simulator, Go):
         raise UserError(f"{folder} is a run of {run.config.env.id}, which is no Go: choose one of tengen/Go-v0")
-    return RunMaker(folder, loaded.policy, simulator)
+    rebuild, planes = loaded.rebuild, spec.simulator.planes
+
+    @functools.lru_cache(maxsize=1)
+    def policy_by(rules: Rules) -> Policy:
+        return rebuild(dataclasses.replace(spec, simulator=Go(rules, planes))).policy()
+
+    return RunMaker(folder, spec.simulator, policy_by)
 
 
 def _knows_values(architecture: Mapping[str, Any]) -> bool:
