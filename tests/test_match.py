@@ -293,10 +293,56 @@ def test_an_engine_that_misbehaves_loses(tmp_path: Path, reply: str, reason: str
         assert re.search(detail, error)
 
 
-def test_a_match_is_given_up_when_an_engine_fails_again_and_again(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="3 games in a row ended by an error of A"):
-        play_match(settings(script(tmp_path, '"? no"'), "random"), tmp_path / "match", 9)
+@pytest.mark.parametrize("reply", ['"? no"', '"= A1"'])
+def test_a_match_is_given_up_when_an_engine_fails_again_and_again(tmp_path: Path, reply: str) -> None:
+    with pytest.raises(EngineError, match=r"3 games in a row ended by an error of A: .*(refused|illegal move A1)"):
+        play_match(settings(script(tmp_path, reply), "random"), tmp_path / "match", 9)
     assert len(games_of(tmp_path / "match")) == 3
+
+
+def dying(tmp_path: Path, starts: str) -> str:
+    """The command line of an engine that resigns, and at some of its starts, by an expression of `start`, just dies."""
+    code = f"""
+        import sys
+        with open(__file__ + ".starts", "a+") as file:
+            file.write("x")
+            file.flush()
+            file.seek(0)
+            start = len(file.read())
+        for line in sys.stdin:
+            number, command, *words = line.split()
+            if command == "komi" and {starts}:
+                sys.exit(7)
+            text = {{"genmove": " resign", "known_command": " false"}}.get(command, "")
+            print("=" + number + text + "\\n", flush=True)
+    """
+    path = tmp_path / "dying.py"
+    path.write_text(textwrap.dedent(code), "utf-8")
+    return shlex.join([sys.executable, str(path)])
+
+
+def test_an_engine_that_dies_before_its_first_move_loses_that_game(tmp_path: Path) -> None:
+    result = play_match(settings("random", dying(tmp_path, "start in (3, 4, 6)")), tmp_path / "match", 6)
+    assert result["wins"] == 6
+    assert [game["reason"] for game in games_of(tmp_path / "match")] == [
+        "resign", "engine error", "engine error", "resign", "engine error", "resign"
+    ]  # fmt: skip
+    assert all("ended with code 7 at `komi" in error for error in result["errors"])
+
+
+def test_a_match_is_given_up_when_an_engine_dies_at_every_start(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"3 games in a row ended by an error of B: .* ended with code 7"):
+        play_match(settings("random", dying(tmp_path, "start > 2")), tmp_path / "match", 9)
+    assert len(games_of(tmp_path / "match")) == 4
+
+
+def test_a_program_that_is_no_longer_there_loses_no_game(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\nexec {dying(tmp_path, 'False')}\n", "utf-8")
+    program.chmod(0o755)
+    with pytest.raises(EngineError, match="there is no program"):
+        play_match(settings("random", str(program)), tmp_path / "match", 4, on_game=lambda *_: program.unlink())
+    assert len(games_of(tmp_path / "match")) == 1
 
 
 def test_an_engine_that_is_too_slow_loses(tmp_path: Path) -> None:

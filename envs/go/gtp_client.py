@@ -36,6 +36,10 @@ class EngineError(UserError):
     """A program that should speak GTP is dead, silent, or speaks something else."""
 
 
+class StartError(EngineError):
+    """There is no such program, or the machine can't start it."""
+
+
 class RefusedError(EngineError):
     """A program answered a command with `?`."""
 
@@ -48,7 +52,7 @@ class GTPClient:
         timeout: Seconds to wait for an answer unless a call says otherwise.
 
     Raises:
-        EngineError: There is no such program, or it can't be started.
+        StartError: There is no such program, or it can't be started.
     """
 
     def __init__(self, command: str | Sequence[str], *, timeout: float = 60.0) -> None:
@@ -62,7 +66,7 @@ class GTPClient:
         self._errors = bytearray()
         path = find_program(self._argv[0])
         if path is None:
-            raise EngineError(
+            raise StartError(
                 f"there is no program {self._argv[0]!r} to play against: install it, or give its full path"
             )
         try:
@@ -74,7 +78,7 @@ class GTPClient:
                 start_new_session=True,  # Ctrl-C is ours to handle; and a group to be killed whole
             )
         except OSError as error:
-            raise EngineError(f"{self._argv[0]!r} can't be started: {error.strerror}") from error
+            raise StartError(f"{self._argv[0]!r} can't be started: {error.strerror}") from error
         self._selector = selectors.DefaultSelector()
         for stream in (self._process.stdout, self._process.stderr):
             assert stream is not None

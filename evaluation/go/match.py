@@ -32,7 +32,9 @@ from tengen.evaluation.go.specs import parse_player
 
 _MOST_BYTES: Final = 1 << 28
 _MOST_ERRORS: Final = 3
-"""Games in a row that one side may lose by engine errors before the match is given up."""
+"""Games in a row that one side may lose by its errors before the match is given up."""
+_ERRORS: Final = ("engine error", "illegal move")
+"""Reasons why a game was lost that are errors."""
 
 
 @dataclass(frozen=True)
@@ -202,11 +204,15 @@ class _Hall:
             self._store.add(result, self._record(result, game))
             if self._on_game is not None:
                 self._on_game(result, self._store.sorted())
-            loser = {"A": "B", "B": "A"}.get(result.winner or "")
-            for name in "AB":
-                self._errors[name] = self._errors[name] + 1 if (result.reason, name) == ("engine error", loser) else 0
-                if self._errors[name] >= _MOST_ERRORS:
-                    raise EngineError(f"{_MOST_ERRORS} games in a row ended by an error of {name}: {result.detail}")
+            self._count_errors(result)
+
+    def _count_errors(self, result: GameResult) -> None:
+        loser = {"A": "B", "B": "A"}.get(result.winner or "")
+        for name in "AB":
+            failed = name == loser and result.reason in _ERRORS
+            self._errors[name] = self._errors[name] + 1 if failed else 0
+            if self._errors[name] >= _MOST_ERRORS:
+                raise EngineError(f"{_MOST_ERRORS} games in a row ended by an error of {name}: {result.detail}")
 
     def _record(self, result: GameResult, game: Game) -> bytes:
         rules = self._settings.rules

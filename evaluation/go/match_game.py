@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tengen.envs.go.coordinates import BLACK, WHITE, letter_of, vertex_of
-from tengen.envs.go.gtp_client import EngineError
+from tengen.envs.go.gtp_client import EngineError, StartError
 from tengen.envs.go.rules import Rules
 from tengen.envs.go.simulator import Go
 from tengen.evaluation.go.game import Game, IllegalMoveError
@@ -118,14 +118,13 @@ def play_game(
         should_stop: Asked before each move.
 
     Raises:
-        EngineError: A player could not even begin.
+        StartError: A player is a program that can't be started.
         StoppedError: It was to stop.
     """
     names = {BLACK: plan.black, WHITE: "B" if plan.black == "A" else "A"}
-    for name in "AB":
-        players[name].begin(rules, plan.seed)
     table = _Table(Game(Go(rules)), names, players, should_stop)
     try:
+        table.begin(plan.seed)
         ending = table.play(plan.opening)
     except _ForfeitError as error:
         ending = -error.color, f"{letter_of(-error.color)}+F", error.reason, str(error)
@@ -171,6 +170,16 @@ class _Table:
         self._names = names
         self._players = players
         self._should_stop = should_stop
+
+    def begin(self, seed: int) -> None:
+        """Have both players begin; one that fails has lost, unless there is none: that is nobody's play."""
+        for color, name in sorted(self._names.items(), key=lambda item: item[1]):
+            try:
+                self._players[name].begin(self.game.simulator.rules, seed)
+            except StartError:
+                raise
+            except EngineError as error:
+                raise _ForfeitError(color, "engine error", str(error)) from error
 
     def play(self, opening: Sequence[int]) -> tuple[int, str, str, str]:
         """Play; return the winner's colour (0 for a draw), the result, the reason, and a detail."""
