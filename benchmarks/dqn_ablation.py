@@ -5,7 +5,8 @@ take days: here are small ones. Each run is evaluated by its greedy policy, in t
 
 Writes OUT/dqn_ablation.csv (each evaluation), its summary beside it, and pictures of the returns and of the values that
 the networks predict. What the CSV has already is not done again, unless a task's or an arm's settings have changed
-since; `--fresh` does all of it again.
+since; `--fresh` does all of it again. Runs by other settings, of seeds that were not asked for, stay in the CSV; the
+summary and the pictures leave them out.
 
     python benchmarks/dqn_ablation.py
     python benchmarks/dqn_ablation.py --jobs 2 --only dqn no_target
@@ -125,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     table = None if out is None else out / f"{NAME}.csv"
     rows = [] if table is None or not table.exists() or settings.fresh else read_rows(table)
     rows = complete(rows, jobs, table, settings.jobs)
+    rows = of_present_settings(rows, quick=settings.quick)
     print(f"\n{shown(summary(rows))}")
     if out is not None:
         write_csv(out / f"{NAME}_summary.csv", summary(rows))
@@ -142,6 +144,12 @@ def wanted(tasks: Iterable[str], only: Sequence[str] | None, seeds: Iterable[int
             for arm in task.arms:
                 if not only or arm in only:
                     yield Job(task, arm, seed, QUICK_EPISODES if quick else EVAL_EPISODES)
+
+
+def of_present_settings(rows: Sequence[Row], *, quick: bool) -> list[Row]:
+    """Return the rows of runs that would be the same if they were done now."""
+    present = {job.key for job in wanted(TASKS, None, {row.seed for row in rows}, quick=quick)}
+    return [row for row in rows if (row.task, row.arm, row.seed, row.settings) in present]
 
 
 def complete(rows: Sequence[Row], jobs: Sequence[Job], table: Path | None, num_processes: int) -> list[Row]:

@@ -24,6 +24,7 @@ from dqn_ablation import (
     summary,
     value_panels,
     wanted,
+    write_csv,
 )
 from PIL import Image
 
@@ -152,6 +153,23 @@ def test_a_run_whose_settings_have_changed_is_done_again_in_place_of_the_old_one
         ("none", 0, job(arm="none").key[3]),
     }
     assert len(rows) == 6
+
+
+@pytest.mark.parametrize("evaluations", [2, 3])
+def test_runs_of_other_settings_stay_in_the_table_and_in_no_summary(
+    evaluations: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dqn_ablation, "run", fake)
+    command = ["--quick", "--task", "hundreds", "--only", "dqn", "--out", str(tmp_path), "--seeds"]
+    main([*command, "2"])
+    table = tmp_path / "dqn_ablation.csv"
+    first = fake(job(seed=1))[0]
+    others = [first._replace(step=step) for step in range(1, evaluations + 1)] + fake(job(arm="none"))
+    write_csv(table, read_rows(table) + others)
+    main([*command, "0"])
+    assert set(others) < set(read_rows(table))
+    lines = list(csv.DictReader((tmp_path / "dqn_ablation_summary.csv").read_text().splitlines()))
+    assert [(line["arm"], line["seeds"], line["late_mean"]) for line in lines] == [("dqn", "2", "12")]
 
 
 @pytest.mark.parametrize(
