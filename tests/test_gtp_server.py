@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from gtp_helpers import engine
@@ -15,6 +15,9 @@ from gtp_helpers import engine
 from tengen.envs.go.gtp_client import GTPClient
 from tengen.evaluation.go.gtp_commands import COMMANDS
 from tengen.evaluation.go.server import MOST_LINE_BYTES, serve
+from tengen.planners.mcts.budget import Budget
+from tengen.planners.mcts.result import SearchResult
+from tengen.planners.mcts.search import Generators, Search
 
 COMMAND = [sys.executable, "-m", "tengen.cli", "gtp", "--network", "none", "--playouts", "20", "--size", "5"]
 _MOVE = r"(?:[A-HJ-T][0-9]{1,2}|pass)"
@@ -78,6 +81,29 @@ def test_lines_of_an_analysis_can_be_read(player: str) -> None:
     assert lines
     for line in lines:
         assert " ".join(KATA.findall(line)) == line
+
+
+@pytest.mark.parametrize("command", ["lz-analyze b 1", "kata-genmove_analyze b 1"])
+def test_an_analysis_that_fails_halfway_is_ended_and_the_next_line_answered(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, failures = Search.run, [MemoryError("no room\nfor nodes")]
+
+    def failing(
+        search: Search, budget: Budget, rng: Generators, stop: Callable[[], bool] | None = None
+    ) -> SearchResult:
+        found = run(search, budget, rng, stop)
+        if failures:
+            raise failures.pop()
+        return found
+
+    monkeypatch.setattr(Search, "run", failing)
+    out = served(f"1 {command}\n2 showboard\n3 reg_genmove b\n".encode(), "mcts").decode()
+    first, board, move, _ = out.split("\n\n")
+    assert first == "=1"
+    assert "to move: B" in board
+    assert re.fullmatch(rf"=3 {_MOVE}", move)
+    assert capsys.readouterr().err == f"tengen: error: {command.split()[0]} broke off: MemoryError: no room for nodes\n"
 
 
 def test_candidates_of_an_analysis_are_ordered_and_their_rates_are_rates() -> None:

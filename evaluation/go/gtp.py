@@ -92,7 +92,7 @@ def answer(
         if isinstance(result, str):
             lines: Iterable[str] = _head_and_rest(f"={request.identity}", result)
         else:
-            lines = _stream(f"={request.identity}", result)
+            lines = _stream(request, result)
     except (CommandError, UserError) as error:
         return _failure(request, str(error))
     except Exception as error:
@@ -153,11 +153,16 @@ def _head_and_rest(head: str, text: str) -> list[str]:
     return [f"{head} {_plain(first)}", *(_plain(line) for line in rest if line.strip())]
 
 
-def _stream(head: str, lines: Iterator[str]) -> Iterator[str]:
-    yield head
-    for line in lines:
-        if line.strip():
-            yield _plain(line)
+def _stream(request: Request, lines: Iterator[str]) -> Iterator[str]:
+    """Yield an answer's lines as they come. One that fails halfway ends there, since a `?` would come too late."""
+    yield f"={request.identity}"
+    try:
+        for line in lines:
+            if line.strip():
+                yield _plain(line)
+    except Exception as error:
+        cause = str(error) if isinstance(error, (CommandError, UserError)) else f"{type(error).__name__}: {error}"
+        print(f"tengen: error: {request.command} broke off: {' '.join(cause.split())}", file=sys.stderr)
 
 
 def _plain(text: str) -> str:
