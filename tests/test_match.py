@@ -23,6 +23,7 @@ from sgfmill import sgf
 from tengen.cli import main
 from tengen.envs.go.gtp_client import EngineError, find_program
 from tengen.envs.go.rules import Rules
+from tengen.envs.go.sgf import Record, parse_record
 from tengen.envs.go.simulator import Go
 from tengen.errors import UserError
 from tengen.evaluation.go.game import Game, IllegalMoveError, long_games
@@ -184,6 +185,14 @@ def test_a_records_moves_are_legal_and_lead_to_its_result(tmp_path: Path) -> Non
             game.play(color, action)
         assert game.over
         assert f"RE[{result_text(score(game.board.tolist(), 0.5))}]" in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(("rules", "name"), [(RULES, "Chinese"), (Rules.tromp_taylor(5, 0.5), "Tromp-Taylor")])
+def test_a_record_says_by_which_rules_it_was_played(tmp_path: Path, rules: Rules, name: str) -> None:
+    play_match(settings("random", "random", rules=rules), tmp_path, 1)
+    record = parse_record("it", (tmp_path / "sgf" / "game-0001.sgf").read_bytes(), size=5)
+    assert isinstance(record, Record)
+    assert record.rules == name
 
 
 def test_a_match_goes_on_where_it_ended_and_comes_out_the_same(tmp_path: Path) -> None:

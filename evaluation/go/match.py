@@ -229,7 +229,7 @@ class _Hall:
             properties={
                 "GC": f"{result.reason} {result.detail}".strip(),
                 "DT": datetime.date.today().isoformat(),
-                "RU": "Tromp-Taylor",
+                "RU": "Tromp-Taylor" if rules.suicide else "Chinese",
                 "GN": f"{result.number + 1}",
             },
         )
