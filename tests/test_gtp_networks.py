@@ -54,6 +54,14 @@ def test_a_network_plays_with_search_and_without(tmp_path: Path, kind: str, plan
     assert "info move" in say(player, "kata-analyze 1")
 
 
+def test_a_network_that_is_asked_once_says_once_what_it_thinks(tmp_path: Path) -> None:
+    path = network(tmp_path / "net.safetensors", blocks=1)
+    for settings in ({"playouts": None, "seconds": 0.3}, {"playouts": 5}):
+        *lines, move = say(engine(f"policy:{path}", size=5, **settings), "lz-genmove_analyze b 1").split("\n")
+        assert len(lines) == 1
+        assert move.startswith("play ")
+
+
 def test_a_network_without_values_is_searched_with_playouts(tmp_path: Path) -> None:
     path = network(tmp_path / "net.safetensors", name="PolicyCNN", layers=3)
     player = engine(f"network:{path}", size=5, playouts=30)

@@ -353,4 +353,4 @@ class _RunThinker:
             self._simulator.observe(states), zero, one, zero > 0, zero > 0, allowed[None], states.copy(), None
         )
         action = int(self._policy.act(step, rng)[0])
-        return Thought((Candidate(action, 1, 0.0, 1.0, (action,)),), 0.0, 1)
+        return Thought((Candidate(action, 1, 0.0, 1.0, (action,)),), 0.0, 0)

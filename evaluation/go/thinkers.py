@@ -40,7 +40,7 @@ class Thought(NamedTuple):
 
     candidates: tuple[Candidate, ...]  # the best first
     value: float  # in [-1, 1], for the side to move
-    simulations: int  # new ones
+    simulations: int  # new ones; 0: thinking on would find out nothing more
 
     @property
     def best(self) -> Candidate:
@@ -114,7 +114,7 @@ class PolicyThinker:
         priors = masked_softmax(np.asarray(logits), allowed[None])[0]
         value = float(np.asarray(values)[0])
         order = np.argsort(-priors, kind="stable")[: int(allowed.sum())].tolist()
-        return Thought(tuple(Candidate(a, 1, value, float(priors[a]), (a,)) for a in order), value, 1)
+        return Thought(tuple(Candidate(a, 1, value, float(priors[a]), (a,)) for a in order), value, 0)
 
 
 class SearchThinker:
