@@ -248,6 +248,21 @@ def test_a_damaged_game_is_refused_and_the_board_stays(tmp_path: Path, text: str
     say(player, "genmove w", "undo", "undo")
 
 
+def test_a_game_that_can_not_be_loaded_leaves_handicap_clock_and_draws_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "game.sgf"
+    path.write_text("(;SZ[9]AB[cc];W[dd];B[dd])", "utf-8")
+    player, twin = engine(), engine()
+    for each in (player, twin):
+        say(each, "kata-set-rules chinese", "fixed_handicap 4", "genmove w", "time_settings 60 0 0", "time_left b 9 3")
+    answer = ask(player, f"loadsgf {path}")
+    assert answer is not None
+    assert answer.startswith("? cannot load file: illegal move D6")
+    for line in ("komi 7.5", "final_score", "genmove b", "showboard"):
+        assert say(player, line) == say(twin, line)
+    assert player.clock.seconds(1, 0, 81) == pytest.approx(twin.clock.seconds(1, 0, 81), rel=0.1)
+    assert player.handicap == 4
+
+
 def test_a_larger_board_begins_a_new_game() -> None:
     player = engine()
     say(player, "play b C3", "boardsize 19", "play w T19")

@@ -6,7 +6,7 @@ Start reading at `genmove`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -89,22 +89,14 @@ class Engine:
         return self._rules
 
     def new_game(self, rules: Rules | None = None, seed: int | None = None) -> None:
-        """Begin a game on an empty board; UserError, and nothing changes, where the thinker can't play by these rules.
+        """Begin a game as its rules say; UserError, and nothing changes, where the thinker can't play by them.
 
         Args:
             rules: Other rules from now on.
             seed: Another seed from now on: the same seed plays the same game.
         """
         rules = rules or self._rules
-        simulator = Go(rules, self._maker.planes(rules.size))
-        thinker = self._maker(simulator)
-        self._thinker, self._rules = thinker, rules
-        self.game = Game(simulator)
-        self._seed = self._seed if seed is None else seed
-        self._rng = np.random.default_rng(self._seed)
-        self.handicap = 0  # of the stones set up
-        self._hopeless = {BLACK: 0, WHITE: 0}
-        self.clock.restart()
+        self._begin(rules, Game(Go(rules, self._maker.planes(rules.size))), seed=seed)
 
     def set_rules(self, rules: Rules) -> None:
         """Go on with the same board under other rules of the same size; UserError where they can't be played by."""
@@ -120,24 +112,43 @@ class Engine:
             raise UserError("the rule of ko can be changed on an empty board only: clear_board first")
         self._rules = rules
 
-    def set_up(self, board: Array, to_move: int, handicap: int = 0) -> None:
-        """Begin a game from a board int8 [N, N]; ValueError where a chain has no liberties.
+    def set_up(
+        self,
+        board: Array,
+        to_move: int,
+        handicap: int = 0,
+        rules: Rules | None = None,
+        moves: Iterable[tuple[int, int]] = (),
+    ) -> None:
+        """Begin a game from a board int8 [N, N]; where that can't be, nothing changes.
 
         Args:
             board: 1 black, -1 white.
             to_move: Whose turn it is.
             handicap: How many of the stones are a handicap, for which the rules may give White points.
-        """
-        game = Game(Go(_with_bonus(self._rules, handicap), self._maker.planes(self._rules.size)), board, to_move)
-        self.new_game()
-        self.game, self.handicap = game, handicap
-        self._thinker = self._maker(game.simulator)
+            rules: Other rules from now on.
+            moves: Colours and actions that are played on it.
 
-    def resume(self, rules: Rules, game: Game) -> None:
-        """Take up a game of these rules that was left for another."""
-        self.new_game(rules)
-        self.game = game
-        self._thinker = self._maker(game.simulator)
+        Raises:
+            ValueError: A chain has no liberties.
+            IllegalMoveError: One of the moves is illegal.
+            UserError: The thinker can't play by the rules.
+        """
+        rules = rules or self._rules
+        game = Game(Go(_with_bonus(rules, handicap), self._maker.planes(rules.size)), board, to_move)
+        for color, action in moves:
+            game.play(color, action)
+        self._begin(rules, game, handicap)
+
+    def _begin(self, rules: Rules, game: Game, handicap: int = 0, seed: int | None = None) -> None:
+        """Make a game that was prepared the engine's own."""
+        self._thinker = self._maker(game.simulator)  # may fail; nothing has changed by then
+        self._rules, self.game = rules, game
+        self.handicap = handicap  # of the stones set up
+        self._seed = self._seed if seed is None else seed
+        self._rng = np.random.default_rng(self._seed)
+        self._hopeless = {BLACK: 0, WHITE: 0}
+        self.clock.restart()
 
     def play(self, color: int, action: int) -> None:
         """Play a move for either side.

@@ -149,28 +149,14 @@ def _loadsgf(call: Call) -> str:
     try:
         record = read_game(path)
         moves = record.moves if before is None else record.moves[: max(before - 1, 0)]
-        _replay(call, record.size, record.komi, record.board, record.to_move, moves)
+        board, rules = record.board, call.engine.rules
+        handicap = int((board > 0).sum()) if record.to_move == WHITE and not (board < 0).any() else 0
+        komi = rules.komi if record.komi is None else record.komi
+        rules = long_games(replace(rules, size=record.size, komi=komi, max_moves=0))
+        call.engine.set_up(board, record.to_move, handicap, rules, moves)
     except (UserError, ValueError) as error:
         raise CommandError(f"cannot load file: {error}") from error
     return ""
-
-
-def _replay(
-    call: Call, size: int, komi: float | None, board: Any, to_move: int, moves: Iterable[tuple[int, int]]
-) -> None:
-    """Make a recorded game the engine's; where its moves are illegal, the game stays as it was."""
-    engine = call.engine
-    before, game = engine.rules, engine.game
-    handicap = int((board > 0).sum()) if to_move == WHITE and not (board < 0).any() else 0
-    komi = before.komi if komi is None else komi
-    engine.new_game(long_games(replace(before, size=size, komi=komi, max_moves=0)))
-    try:
-        engine.set_up(board, to_move, handicap)
-        for side, action in moves:
-            engine.play(side, action)
-    except ValueError:
-        engine.resume(before, game)
-        raise
 
 
 def _showboard(call: Call) -> str:
