@@ -55,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--evaluation-period", type=int, default=10_000, help="with --to-threshold, in steps")
     parser.add_argument("--out", type=Path, help="CSV")
     settings = parser.parse_args(argv)
+    if settings.to_threshold and not {MINE, PLAIN} <= set(settings.sides):
+        parser.error(f"--to-threshold compares {MINE!r} with {PLAIN!r}: --sides must have both")
     settings.out = settings.out or RESULTS / f"dqn_cartpole{'_threshold' if settings.to_threshold else ''}.csv"
     torch.set_num_threads(1)
     for name in missing():

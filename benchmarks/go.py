@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from _go_searches import searches
 from _go_sides import sides
 
 import tengen
@@ -100,6 +99,8 @@ def plies(size: int, settings: argparse.Namespace) -> list[dict[str, Any]]:
 
 def tree_searches(size: int, settings: argparse.Namespace) -> list[dict[str, Any]]:
     """Time searches, each in its turn."""
+    from _go_searches import searches  # it imports torch
+
     found = searches(size)
     rows = []
     for side, turns in zip(found, in_turns(found, settings), strict=True):
