@@ -12,7 +12,8 @@ import torch
 from gtp_helpers import ask, engine, say
 
 from tengen.agents.mcts import MCTSPolicy
-from tengen.cli import main
+from tengen.cli import gtp_command, main
+from tengen.cli.options import parse
 from tengen.envs.go.rules import Rules
 from tengen.envs.go.simulator import Go
 from tengen.errors import UserError
@@ -189,6 +190,19 @@ def test_what_a_run_has_learnt_plays(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert result["errors"] == []
     with pytest.raises(UserError, match="was trained on 9x9, not 5x5"):
         play_match(MatchSettings(str(run), "random", Rules(size=5)), tmp_path / "other", 1)
+
+
+def test_a_run_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trained(tmp_path / "lr=0.1,b")
+    parsed = parse(gtp_command._COMMAND, gtp_command.PLAYER_OPTIONS, ["--size", "5", "--network", "lr=0.1,b"])
+    assert parsed is not None
+    say(gtp_command.make_engine(parsed), "genmove b")
+
+
+def test_a_network_beside_a_player_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gtp", "--player", "random", "--network", "none"]) == 2
+    assert "--player and --network both say who plays" in capsys.readouterr().err
 
 
 def test_a_run_that_was_trained_against_an_opponent_plays(tmp_path: Path) -> None:

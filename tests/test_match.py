@@ -141,6 +141,7 @@ def test_a_players_settings_are_read_from_its_name() -> None:
     assert spec.settings(1000, 3.0, None).playouts == 50
     assert spec.settings(1000, 3.0, None).seconds is None
     assert parse_player("random").settings(10, None, 0.2).playouts == 10
+    assert parse_player("mcts:resign=none").settings(10, None, 0.2).resign == 0
     assert parse_player(f"{sys.executable} -c pass").command == (sys.executable, "-c", "pass")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from tengen.cli.options import Command, Option, parse
+from tengen.cli.options import Command, Option, Parsed, parse
 from tengen.errors import UserError
 
 _COMMAND = Command(
@@ -50,13 +51,13 @@ def run(arguments: Sequence[str]) -> int:
     from tengen.evaluation.go.gtp_commands import COMMANDS
     from tengen.evaluation.go.server import serve
 
-    engine = make_engine(parsed.values)
+    engine = make_engine(parsed)
     with io.FileIO(sys.stdin.fileno(), closefd=False) as source:
         serve(engine, COMMANDS, source, sys.stdout.buffer)
     return 0
 
 
-def make_engine(given: Mapping[str, Any]) -> Any:
+def make_engine(parsed: Parsed) -> Any:
     """Return the engine that the options ask for.
 
     Raises:
@@ -68,8 +69,9 @@ def make_engine(given: Mapping[str, Any]) -> Any:
     from tengen.evaluation.go.engine import Engine
     from tengen.evaluation.go.game import long_games
 
+    given = parsed.values
     rules = long_games(named_rules(given["rules"], size=given["size"], komi=given["komi"]))
-    spec = _spec(given)
+    spec = _spec(parsed)
     settings = spec.settings(given["playouts"], given["time"], given["resign"])
     settings = dataclasses.replace(settings, removes_dead=given["rules"] != "tromp-taylor")
     if given["seed"] is not None and given["seed"] < 0:
@@ -78,10 +80,13 @@ def make_engine(given: Mapping[str, Any]) -> Any:
     return Engine(spec.maker(), rules, settings, seed)
 
 
-def _spec(given: Mapping[str, Any]) -> Any:
+def _spec(parsed: Parsed) -> Any:
     """Return whom the options mean."""
-    from tengen.evaluation.go.specs import parse_player
+    from tengen.evaluation.go.specs import PlayerSpec, parse_player
 
+    given = parsed.values
+    if {"player", "network"} <= parsed.given:
+        raise UserError("--player and --network both say who plays: give one of them")
     if given["threads"] < 1:
         raise UserError(f"--threads must be at least 1, got {given['threads']}")
     if given["player"] is not None:
@@ -90,5 +95,7 @@ def _spec(given: Mapping[str, Any]) -> Any:
             raise UserError(f"--player must be one of ours, such as mcts or network:FILE, got {given['player']!r}")
         return spec if "threads=" in spec.text else dataclasses.replace(spec, threads=given["threads"])
     network = given["network"]
-    text = "mcts" if network is None else "network" if network == "shipped" else f"network:{network}"
-    return dataclasses.replace(parse_player(text), threads=given["threads"])
+    if network is None:
+        return PlayerSpec("mcts", "mcts", threads=given["threads"])
+    source = "" if network == "shipped" else str(Path(network).expanduser())
+    return PlayerSpec(network, "network", source, threads=given["threads"])

@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
 
     from tengen.envs.go.coordinates import WHITE, fixed_handicap
 
-    engine = make_engine(given)
+    engine = make_engine(parsed)
     if given["handicap"]:
         size = given["size"]
         try:

@@ -141,6 +141,8 @@ def _own(text: str, kind: str, items: list[str]) -> PlayerSpec:
             if kind not in ("network", "policy") or source or not item:
                 raise UserError(f"{item!r} in {text!r} is no setting: write them as in mcts:playouts=2000,threads=2")
             source = str(Path(item).expanduser())
+        elif (name, value.lower()) == ("resign", "none"):
+            found[name] = 0.0  # a win rate is never below it
         elif name in _OWN:
             found[name] = _value(text, name, value, _OWN[name])
         elif name in _CHOICES and kind in _CHOICES[name][0].split():
