@@ -264,3 +264,11 @@ def test_boards_without_a_shipped_network_are_played_by_playouts() -> None:
     assert shipped_network(4) is None
     assert isinstance(maker._of(4), PlayoutMaker)
     assert maker.planes(4) == "board"
+
+
+def test_a_policy_is_refused_on_boards_without_a_shipped_network(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gtp", "--size", "5", "--player", "policy"]) == 2
+    assert "no network is shipped for 5x5, only go_policy_19x19, go_policy_9x9" in capsys.readouterr().err
+    player = engine("policy")
+    assert ask(player, "boardsize 5") == "? unacceptable size\n\n"
+    say(player, "genmove b")

@@ -182,7 +182,7 @@ class RunMaker:
 
 @dataclass(frozen=True)
 class ShippedMaker:
-    """Searches with the network that is shipped for a board, and over light playouts where there is none."""
+    """Players by the network that is shipped for a board; where there is none, a search is over playouts alone."""
 
     changes: Mapping[str, Any]
     threads: int
@@ -196,13 +196,19 @@ class ShippedMaker:
         return self._of(size).planes(size)
 
     def __call__(self, simulator: Go) -> Thinker:
-        """Return one."""
+        """Return one; UserError where it does not search, and no network is shipped for the board."""
         return self._of(simulator.rules.size)(simulator)
 
     def _of(self, size: int) -> Maker:
         if size not in self.loaded:
             path = shipped_network(size)
             if path is None:
+                if not self.searches:
+                    shipped = [path.stem for path in _shipped()]
+                    raise UserError(
+                        f"no network is shipped for {size}x{size}, only {', '.join(shipped)}: give a file, or one of "
+                        f"these for any size, policy:{shipped[0]},any_size=true"
+                    )
                 maker = playout_maker(self.changes, self.threads)
             else:
                 maker = network_maker(
@@ -274,13 +280,16 @@ def shipped_network(size: int) -> Path | None:
     import safetensors
 
     found: list[tuple[bool, Path]] = []
-    folder = Path(str(resources.files("tengen.presets"))) / "networks"
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in _shipped():
         with safetensors.safe_open(path, "np") as file:
             card = json.loads((file.metadata() or {}).get("tengen", "{}"))
         if card.get("size") == size:
             found.append((_knows_values(card["architecture"]), path))
     return max(found)[1] if found else None
+
+
+def _shipped() -> list[Path]:
+    return sorted((Path(str(resources.files("tengen.presets"))) / "networks").glob("*.safetensors"))
 
 
 def _run_maker(folder: Path) -> Maker:
