@@ -39,7 +39,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--capacity", type=int, default=10_000, help="transitions in each replay")
     parser.add_argument("--epsilon-steps", type=int, default=1_000, help="until epsilon is at its end, 0.05")
-    parser.add_argument("--precision", nargs="+", default=["float32", "auto"], help="of Tengen's side")
+    precisions = "float32", "bfloat16", "auto"
+    parser.add_argument(
+        "--precision", nargs="+", choices=precisions, default=["float32", "auto"], help="of Tengen's side"
+    )
     parser.add_argument("--together", action="store_true", help="all sides in one process")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "dqn_atari.csv")
     settings = parser.parse_args(argv)
