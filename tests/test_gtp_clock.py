@@ -74,6 +74,17 @@ def test_the_controllers_word_counts() -> None:
     assert seconds(clock, WHITE) == 0.01
 
 
+def test_a_side_of_which_nothing_was_said_has_no_limit() -> None:
+    clock = Clock()
+    clock.left(BLACK, 60, 0)
+    assert clock.seconds(WHITE, 0, 81) is None
+    clock.spend(WHITE, 100.0)
+    assert clock.seconds(WHITE, 0, 81) is None
+    assert seconds(clock, BLACK) > 1
+    clock.restart()
+    assert clock.seconds(BLACK, 0, 81) is None, "in a new game nothing was said of either"
+
+
 def test_an_engine_keeps_to_its_clock() -> None:
     player = engine("mcts", size=9, playouts=None, seconds=None)
     say(player, "play b D4", "genmove w")  # compiles

@@ -20,7 +20,7 @@ class Remaining(NamedTuple):
 
 
 class Clock:
-    """Two sides' time; none is kept until `set`."""
+    """Two sides' time. None is kept until `set`, or of one side until the controller has said what it has `left`."""
 
     def __init__(self) -> None:
         self._main = 0.0
@@ -44,12 +44,11 @@ class Clock:
 
     def left(self, color: int, seconds: float, stones: int) -> None:
         """Take the controller's word for what a side has left."""
-        self._limited = True
         self._remaining[color] = Remaining(seconds, stones)
 
     def spend(self, color: int, seconds: float) -> None:
         """Count time that a side has thought."""
-        if not self._limited:
+        if not self._has_limit(color):
             return
         left = self._of(color)
         seconds, stones = left.seconds - seconds, left.stones
@@ -67,7 +66,7 @@ class Clock:
             moves: In the game so far, of both.
             points: Of the board. A game is taken to last about as many moves as there are points.
         """
-        if not self._limited:
+        if not self._has_limit(color):
             return None
         left = self._of(color)
         if left.stones > 0:
@@ -77,6 +76,9 @@ class Clock:
             if self._stones > 0:
                 share = max(share, min(_SHARE * self._period / self._stones, left.seconds))
         return max(share - _SAFETY, 0.01)
+
+    def _has_limit(self, color: int) -> bool:
+        return self._limited or color in self._remaining
 
     def _of(self, color: int) -> Remaining:
         if color in self._remaining:
