@@ -23,6 +23,8 @@ from tengen.evaluation.go.referee import result_text
 
 _STATUSES: Final = ("alive", "dead", "seki")
 _MOST_FREE_HANDICAP: Final = 20
+_BONUSES: Final = {"none": "0", "n": "N", "n-1": "N-1"}
+"""White's points for handicap stones, and KataGo's words for them."""
 
 _GOGUI: Final = (
     ("string", "Final Score", "final_score"),
@@ -65,9 +67,7 @@ def _boardsize(call: Call) -> str:
     size = integer(word(call, 0))
     rules = replace(call.engine.rules, max_moves=0)
     try:
-        # The komi of a board must not exceed its points, and 2x2 has hardly any.
-        komi = max(min(rules.komi, size * size), -size * size)
-        call.engine.new_game(long_games(replace(rules, size=size, komi=komi)))
+        call.engine.new_game(long_games(replace(rules, size=size)))
     except UserError as error:
         raise CommandError("unacceptable size") from error
     return ""
@@ -126,7 +126,9 @@ def _final_status_list(call: Call) -> str:
     engine = call.engine
     if status == "seki":  # alive, by area
         return ""
-    dead = engine.dead()
+    # The end by rules under which nothing is removed: as it is counted. Before it: how stones look.
+    counted = engine.game.over and not engine.settings.removes_dead
+    dead = np.zeros_like(engine.game.board, np.bool_) if counted else engine.dead()
     wanted = [chain for chain in chains(engine.game.board) if dead[chain[0]] == (status == "dead")]
     return "\n".join(" ".join(_vertices((y * engine.game.size + x for y, x in chain), call)) for chain in wanted)
 
@@ -206,8 +208,12 @@ def _kata_set_rules(call: Call) -> str:
     if not text:
         raise CommandError(SYNTAX_ERROR)
     engine = call.engine
-    engine.set_rules(_rules_from(text, engine.rules))
-    engine.settings = replace(engine.settings, removes_dead=text.lower() != "tromp-taylor")
+    if text.startswith("{"):
+        rules, removes_dead = _rules_in(text, engine.rules, engine.settings.removes_dead)
+    else:
+        rules, removes_dead = _rules_named(text, engine.rules)
+    engine.set_rules(rules)
+    engine.settings = replace(engine.settings, removes_dead=removes_dead)
     return ""
 
 
@@ -215,12 +221,13 @@ def _kata_get_rules(call: Call) -> str:
     rules = call.engine.rules
     return json.dumps(
         {
+            "friendlyPassOk": call.engine.settings.removes_dead,
             "hasButton": False,
             "ko": rules.ko.upper(),
             "scoring": rules.scoring.upper(),
             "suicide": rules.suicide,
             "tax": "NONE",
-            "whiteHandicapBonus": {"none": "0", "n": "N", "n-1": "N-1"}[rules.handicap_bonus],
+            "whiteHandicapBonus": _BONUSES[rules.handicap_bonus],
         }
     )
 
@@ -229,18 +236,27 @@ def _gogui_analyze_commands(call: Call) -> str:
     return "\n".join("/".join(line) for line in _GOGUI)
 
 
-def _rules_from(text: str, rules: Rules) -> Rules:
-    """Return rules by a name, or by KataGo's dictionary."""
-    if not text.startswith("{"):
-        if text.lower() not in NAMED:
-            raise CommandError(f"unknown rules: {' or '.join(NAMED)}, or a dictionary as kata-get-rules shows")
-        named = named_rules(text.lower(), size=rules.size, komi=rules.komi)
-        return replace(named, max_moves=rules.max_moves)
+def _rules_named(text: str, rules: Rules) -> tuple[Rules, bool]:
+    """Return rules by a name, and whether dead stones are removed."""
+    name = text.lower()
+    if name not in NAMED:
+        raise CommandError(f"unknown rules: {' or '.join(NAMED)}, or a dictionary as kata-get-rules shows")
+    named = named_rules(name, size=rules.size, komi=rules.komi, max_moves=rules.max_moves)
+    return named, name != "tromp-taylor"
+
+
+def _rules_in(text: str, rules: Rules, removes_dead: bool) -> tuple[Rules, bool]:
+    """Return rules changed by KataGo's dictionary, and whether dead stones are removed; what it lacks stays."""
     try:
         given = json.loads(text)
         if str(given.get("tax", "NONE")).upper() != "NONE" or given.get("hasButton", False):
             raise CommandError("unsupported rules: tax and button")
-        bonus = {"0": "none", "N": "n", "N-1": "n-1"}[str(given.get("whiteHandicapBonus", "0")).upper()]
+        bonuses: dict[str, Any] = {theirs: ours for ours, theirs in _BONUSES.items()}
+        bonus = bonuses[str(given.get("whiteHandicapBonus", _BONUSES[rules.handicap_bonus])).upper()]
+        # KataGo's word for it: one may pass before the dead stones are taken.
+        removes_dead = given.get("friendlyPassOk", removes_dead)
+        if not isinstance(removes_dead, bool):
+            raise CommandError(f"friendlyPassOk must be true or false, got {json.dumps(removes_dead)}")
         changes: dict[str, Any] = {
             "ko": str(given.get("ko", rules.ko)).lower(),
             "scoring": str(given.get("scoring", rules.scoring)).lower(),
@@ -249,7 +265,7 @@ def _rules_from(text: str, rules: Rules) -> Rules:
         }
     except (ValueError, KeyError, AttributeError, RecursionError):
         raise CommandError("unknown rules: a name, or a dictionary as kata-get-rules shows") from None
-    return replace(rules, **changes)
+    return replace(rules, **changes), removes_dead
 
 
 def _require_empty(call: Call) -> None:
