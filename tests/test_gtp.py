@@ -410,3 +410,25 @@ def test_a_won_game_is_not_ended_by_a_pass_that_is_to_be_avoided() -> None:
     player = engine("mcts", size=5)
     say(player, *(f"play b C{row}" for row in range(1, 6)), "play w pass")
     assert not say(player, "lz-genmove_analyze b 10 avoid b pass 1").endswith("pass")
+
+
+def test_questions_about_either_side_leave_the_turn_as_it_was() -> None:
+    player = engine("mcts", size=5, playouts=5)
+    before = say(player, "play b C3", "showboard")
+    assert before.endswith("to move: W")
+    for question in ("reg_genmove b", "lz-analyze b 1", "kata-analyze b 1 ownership true", "tengen-win_rates b"):
+        assert say(player, question, "showboard") == before, question
+    over = say(player, "play w pass", "play b pass", "play w pass", "showboard")
+    for side in "bw":
+        assert say(player, f"reg_genmove {side}", "showboard") == over
+    assert player.game.over
+
+
+def test_what_was_found_out_of_turn_is_kept_for_the_move() -> None:
+    player = engine("mcts", size=5, playouts=1)
+    analysis = say(player, "play b C3", *["lz-analyze b 5"] * 3)
+    move = say(player, "lz-genmove_analyze b 1")
+    assert visits(move) == visits(analysis) + 1
+    reply = say(player, *["lz-analyze b 5"] * 3)
+    played, count = re.findall(r"info move (\w+) visits (\d+)", reply)[0]
+    assert visits(say(player, f"play b {played}", "lz-genmove_analyze w 1")) > int(count) / 2 > 1

@@ -524,7 +524,7 @@ def test_asking_for_either_color_puts_in_one_pass_at_most() -> None:
     game = Game(Go(RULES))
     game.play(1, 3)
     for color in (1, -1, 1, -1, 1):
-        game.turn_to(color)
+        game = game.turned(color)
         assert game.to_move == color
         assert len(game.line) <= 3
     game.play(-1, 4)

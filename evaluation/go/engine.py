@@ -200,8 +200,7 @@ class Engine:
             return Chosen(pass_action, None)  # the game ends, and is won
         if not allowed[:-1].any():
             return Chosen(pass_action, None)
-        game.turn_to(color)
-        thought = self._think(allowed, self._budget(color), on_thought, period)
+        thought = self._think(game.turned(color), allowed, self._budget(color), on_thought, period)
         return Chosen(thought.best.action, thought)
 
     def analyze(
@@ -216,11 +215,11 @@ class Engine:
             only: The actions [A] to look at; all that make sense, unless given or none of these does.
         """
         allowed = self._allowed(color, only)
-        self.game.turn_to(color)
-        yield self._thinker.think(self.game, allowed, Budget(seconds=min(period, _FIRST_LOOK)), self._rng)
+        game = self.game.turned(color)
+        yield self._thinker.think(game, allowed, Budget(seconds=min(period, _FIRST_LOOK)), self._rng)
         while not interrupted():
             began = time.monotonic()
-            yield self._thinker.think(self.game, allowed, Budget(seconds=period), self._rng, interrupted)
+            yield self._thinker.think(game, allowed, Budget(seconds=period), self._rng, interrupted)
             # What takes no time to think of, as one look of a network, is not said more often for it.
             while not interrupted() and time.monotonic() - began < period:
                 time.sleep(0.005)
@@ -230,11 +229,15 @@ class Engine:
         self.game.undo()
         self._hopeless = {BLACK: 0, WHITE: 0}
 
-    def ownership(self) -> Array:
-        """Return whose each point will be, [N, N] from -1 white to 1 black, by playing on at random."""
-        states = self.game.states
-        if self._ownership is None or self._ownership[0] is not states:
-            self._ownership = states, estimated_ownership(self.game, np.random.default_rng(self._seed))
+    def ownership(self, game: Game | None = None) -> Array:
+        """Return whose each point will be, [N, N] from -1 white to 1 black, by playing on at random.
+
+        Args:
+            game: Of these rules; the engine's own unless given.
+        """
+        game = game or self.game
+        if self._ownership is None or self._ownership[0] is not game.states:
+            self._ownership = game.states, estimated_ownership(game, np.random.default_rng(self._seed))
         return self._ownership[1]
 
     def dead(self) -> Bools:
@@ -265,15 +268,20 @@ class Engine:
         return Budget(settings.playouts, min(given) if given else None)
 
     def _think(
-        self, allowed: Bools, budget: Budget, on_thought: Callable[[Thought], None] | None, period: float
+        self,
+        game: Game,
+        allowed: Bools,
+        budget: Budget,
+        on_thought: Callable[[Thought], None] | None,
+        period: float,
     ) -> Thought:
         """Think as much as the budget allows, in stretches where somebody listens."""
         if on_thought is None:
-            return self._thinker.think(self.game, allowed, budget, self._rng)
+            return self._thinker.think(game, allowed, budget, self._rng)
         deadline, simulations = budget.deadline(), budget.simulations
         while True:
             seconds = max(min(period, deadline - time.monotonic()), 0.0)
-            thought = self._thinker.think(self.game, allowed, Budget(simulations, seconds), self._rng)
+            thought = self._thinker.think(game, allowed, Budget(simulations, seconds), self._rng)
             on_thought(thought)
             if simulations is not None:
                 simulations -= thought.simulations

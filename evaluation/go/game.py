@@ -55,6 +55,7 @@ class Game:
         start = simulator.init(np.random.default_rng(0), 1) if board is None else simulator.setup(board[None], to_move)
         self.line = [Stage(start, -1)]  # with the passes that were put in
         self._lengths = [1]  # of `line` after each move
+        self._turned: dict[int, list[Stage]] = {}  # `line` as it ends with a colour to move, where that was asked for
 
     @property
     def size(self) -> int:
@@ -108,14 +109,17 @@ class Game:
         self.line = [*line, Stage(after, action)]
         self.moves.append(Move(color, action))
         self._lengths.append(len(self.line))
+        self._turned.clear()
 
-    def turn_to(self, color: int) -> None:
-        """Make it a colour's turn in a game that goes on, as one who is asked for a move has to see it.
+    def turned(self, color: int) -> Game:
+        """Return the game as one who is asked for a colour's move has to see it: it goes on, and it is their turn.
 
         Raises:
             IllegalMoveError: It is White's, and Black has handicap stones left to place.
         """
-        self.line = self._turned_to(color)
+        game = self.under(self.simulator)
+        game.line = self._turned_to(color)
+        return game
 
     def undo(self) -> None:
         """Take back the last move.
@@ -128,9 +132,10 @@ class Game:
         self.moves.pop()
         self._lengths.pop()
         del self.line[self._lengths[-1] :]
+        self._turned.clear()
 
     def legal(self, color: int) -> Bools:
-        """Return the legal actions of a colour, [A]; IllegalMoveError where it can't be its turn, as for `turn_to`."""
+        """Return the legal actions of a colour, [A]; IllegalMoveError where it can't be its turn, as for `turned`."""
         legal: Bools = self.simulator.legal(self._turned_to(color)[-1].states)[0]
         return legal
 
@@ -152,9 +157,17 @@ class Game:
         return game
 
     def _turned_to(self, color: int) -> list[Stage]:
-        """Return the line with a colour to move at its end."""
+        """Return the line with a colour to move at its end.
+
+        Until the next move these are the same stages each time, so that what is found out about them can be kept.
+        """
         if self.to_move == color and not self.states.over[0]:
             return list(self.line)
+        if color not in self._turned:
+            self._turned[color] = self._with_turn_passed(color)
+        return list(self._turned[color])
+
+    def _with_turn_passed(self, color: int) -> list[Stage]:
         line = self.line[: self._lengths[-1]]  # without what an earlier change of turns put in
         if line[-1].states.over[0]:
             line[-1] = Stage(_going_on(line[-1].states), -1)

@@ -15,6 +15,7 @@ import numpy as np
 
 from tengen.envs.go.coordinates import vertex_of
 from tengen.evaluation.go.engine import Chosen, Engine
+from tengen.evaluation.go.game import Game
 from tengen.evaluation.go.gtp import SYNTAX_ERROR, Call, Command, CommandError, color, integer, vertex, word
 from tengen.evaluation.go.thinkers import Candidate, Thought
 from tengen.types import Bools
@@ -115,16 +116,18 @@ def _kata_genmove_analyze(call: Call) -> Iterator[str]:
 
 def _analyze(call: Call, line: Callable[[Thought, int], str]) -> Iterator[str]:
     wanted, engine = _options(call), call.engine  # wrong arguments are refused before anything is written
+    game = engine.game.turned(wanted.color)
 
     def lines() -> Iterator[str]:
         for thought in engine.analyze(wanted.color, wanted.period, call.interrupted, wanted.only):
-            yield _line(engine, thought, wanted, line)
+            yield _line(engine, game, thought, wanted, line)
 
     return lines()
 
 
 def _genmove_analyze(call: Call, line: Callable[[Thought, int], str]) -> Iterator[str]:
     wanted, engine = _options(call), call.engine
+    game = engine.game.turned(wanted.color)
 
     def lines() -> Iterator[str]:
         # The engine calls back with what it thinks, and lines are pulled from here: a thread lies between.
@@ -141,7 +144,7 @@ def _genmove_analyze(call: Call, line: Callable[[Thought, int], str]) -> Iterato
         while not isinstance(found := thoughts.get(), Chosen):
             if isinstance(found, BaseException):
                 raise found
-            yield _line(engine, found, wanted, line)
+            yield _line(engine, game, found, wanted, line)
         thread.join()
         move = "resign" if found.action is None else vertex_of(found.action, engine.game.size)
         yield f"play {move}"
@@ -149,11 +152,11 @@ def _genmove_analyze(call: Call, line: Callable[[Thought, int], str]) -> Iterato
     return lines()
 
 
-def _line(engine: Engine, thought: Thought, wanted: _Wanted, line: Callable[[Thought, int], str]) -> str:
+def _line(engine: Engine, game: Game, thought: Thought, wanted: _Wanted, line: Callable[[Thought, int], str]) -> str:
     shown = thought._replace(candidates=thought.candidates[: wanted.most_moves])
-    text = line(shown, engine.game.size)
+    text = line(shown, game.size)
     if wanted.ownership:
-        owners = (engine.ownership() * wanted.color).reshape(-1).tolist()
+        owners = (engine.ownership(game) * wanted.color).reshape(-1).tolist()
         text += " ownership " + " ".join(f"{owner:.3f}" for owner in owners)
     return text
 
