@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from gtp_helpers import engine, say
 from sgfmill import sgf
 
@@ -33,6 +34,7 @@ from tengen.evaluation.go.players import CommandPlayer, ways_to_say
 from tengen.evaluation.go.record import read_game, write_game
 from tengen.evaluation.go.referee import area, result_text, score
 from tengen.evaluation.go.specs import parse_player
+from tengen.perception.network_file import Card, make_network, save_network
 
 needs_gnugo = pytest.mark.skipif(find_program("gnugo") is None, reason="GNU Go is not installed")
 RULES = long_games(Rules.chinese(5, 0.5))
@@ -239,6 +241,61 @@ def test_a_folder_of_another_match_is_refused(tmp_path: Path) -> None:
     (tmp_path / "games.jsonl").write_text('{"half', "utf-8")
     with pytest.raises(UserError, match=r"games\.jsonl is damaged"):
         play_match(settings("random", "random"), tmp_path, 1)
+
+
+def small_network(path: Path, seed: int) -> None:
+    """Write a network of random weights for 5x5."""
+    architecture = {"class": "ResidualTower", "parameters": {"planes": 1, "width": 8, "blocks": 1}}
+    torch.manual_seed(seed)
+    save_network(path, make_network(architecture), Card(architecture, "board", 5))
+
+
+def test_a_match_does_not_go_on_with_a_network_trained_anew(tmp_path: Path) -> None:
+    path, folder = tmp_path / "net.safetensors", tmp_path / "match"
+    small_network(path, 0)
+    played = settings(f"policy:{path}", "random")
+    play_match(played, folder, 2)
+    small_network(path, 1)
+    with pytest.raises(UserError, match=r"holds games of another A: it was sha256 \w{64}, and is sha256 \w{64};"):
+        play_match(played, folder, 4)
+    assert len(games_of(folder)) == 2
+    small_network(path, 0)
+    assert play_match(played, folder, 4)["games"] == 4
+
+
+def test_a_match_does_not_go_on_with_what_a_run_has_learnt_since(tmp_path: Path) -> None:
+    run, folder = tmp_path / "run", tmp_path / "match"
+    words = ["train", "random", "--env", "tengen/Go-v0", "--env.kwargs", "{size=5}", "--device", "cpu"]
+    assert main([*words, "--steps", "8", "--run-dir", str(run)]) == 0
+    rules = long_games(Rules(5))
+    play_match(MatchSettings(str(run), "random", rules), folder, 1)
+    play_match(MatchSettings(str(run), "random", rules), folder, 2)
+    assert main(["train", "--resume", str(run), "--steps", "16"]) == 0
+    with pytest.raises(UserError, match="holds games of another A"):
+        play_match(MatchSettings(str(run), "random", rules), folder, 3)
+
+
+def test_a_match_does_not_go_on_with_another_version_of_a_program(tmp_path: Path) -> None:
+    command = script(tmp_path, '"= resign"')
+    folder, engine_file = tmp_path / "match", tmp_path / "engine.py"
+    play_match(settings("random", command), folder, 1)
+    newer = engine_file.read_text("utf-8").replace(
+        '"genmove":', '"version":\n        answer = "= 2"\n    elif command == "genmove":'
+    )
+    engine_file.write_text(newer, "utf-8")
+    with pytest.raises(UserError, match="holds games of another B: it was name , version , and is name , version 2;"):
+        play_match(settings("random", command), folder, 2)
+
+
+def test_a_match_without_a_note_of_its_players_goes_on_and_gets_one(tmp_path: Path) -> None:
+    play_match(settings("random", "random"), tmp_path, 1)
+    note = tmp_path / "players.json"
+    note.unlink()
+    assert play_match(settings("random", "random"), tmp_path, 2)["games"] == 2
+    assert json.loads(note.read_text("utf-8")) == {"A": {}, "B": {}}
+    note.write_text("[]", "utf-8")
+    with pytest.raises(UserError, match=r"players\.json is damaged"):
+        play_match(settings("random", "random"), tmp_path, 2)
 
 
 @pytest.mark.parametrize("out", ["file", "file/x", "locked", "plain"])

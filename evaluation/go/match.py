@@ -1,7 +1,8 @@
 """A match of two players: colours alternate, finished games are kept at once, and an interrupted match goes on.
 
-A match is a folder: `match.json` (who, by which rules), `games.jsonl` (a line for each finished game, replaced whole,
-so that it never holds half a line), `sgf/`, and `results.json` once all are played. A game depends on its number and
+A match is a folder: `match.json` (who, by which rules), `players.json` (by what they are known again: networks by their
+contents, programs by what they say they are), `games.jsonl` (a line for each finished game, replaced whole, so that it
+never holds half a line), `sgf/`, and `results.json` once all are played. A game depends on its number and
 the match's seed alone: a match that was interrupted comes out as if it had not been, where players are deterministic.
 """
 
@@ -26,7 +27,7 @@ from tengen.errors import UserError
 from tengen.evaluation.go.elo import Standing
 from tengen.evaluation.go.game import Game
 from tengen.evaluation.go.match_game import GameResult, StoppedError, plan_game, play_game
-from tengen.evaluation.go.players import Player, make_player
+from tengen.evaluation.go.players import Player, make_player, marks_of
 from tengen.evaluation.go.record import write_game
 from tengen.evaluation.go.specs import parse_player
 
@@ -92,14 +93,15 @@ def play_match(
     specs = {name: parse_player(text) for name, text in (("A", settings.a), ("B", settings.b))}
     # Whatever can be wrong with a player is said before there is a folder.
     with contextlib.ExitStack() as stack:
-        identities = {}
+        identities, marks = {}, {}
         for name, spec in specs.items():
             player = make_player(spec, settings.rules, settings.timeout)
             stack.callback(player.close)
             player.begin(settings.rules, 0)
             identities[name] = player.identity()
+            marks[name] = marks_of(spec, player, settings.rules.size)
     with _locked(folder):
-        store = MatchStore(folder, settings)
+        store = MatchStore(folder, settings, marks)
         missing = [number for number in range(num_games) if number not in store.games]
 
         def make() -> dict[str, Player]:
@@ -112,9 +114,18 @@ def play_match(
 
 
 class MatchStore:
-    """The finished games of a match, on the disk."""
+    """The finished games of a match, on the disk.
 
-    def __init__(self, folder: Path, settings: MatchSettings) -> None:
+    Args:
+        folder: The match's own.
+        settings: The match's.
+        marks: By what A and B are known again.
+
+    Raises:
+        UserError: The folder holds another match, one of players that have changed since, or damaged files.
+    """
+
+    def __init__(self, folder: Path, settings: MatchSettings, marks: dict[str, dict[str, str]]) -> None:
         self.folder = folder
         self.games: dict[int, GameResult] = {}
         mine = {**asdict(settings), "rules": asdict(settings.rules)}
@@ -128,10 +139,28 @@ class MatchStore:
                 )
         else:
             files.write_json(path, mine)
+        self._require_same(marks)
         if (folder / "games.jsonl").exists():
             for line in files.read_plain(folder / "games.jsonl", _MOST_BYTES).decode().splitlines():
                 game = _read_game(line, folder)
                 self.games[game.number] = game
+
+    def _require_same(self, marks: dict[str, dict[str, str]]) -> None:
+        """Compare players with those that the match was begun with, or keep by what they are known again."""
+        path = self.folder / "players.json"
+        if not path.exists():
+            files.write_json(path, marks)
+            return
+        saved = _read_json(path)
+        if not isinstance(saved, dict) or saved.keys() != marks.keys():
+            raise UserError(f"{path} is damaged: it names no players; give another --out, or remove it")
+        for name, mine in marks.items():
+            theirs = saved[name]
+            if theirs != mine:
+                raise UserError(
+                    f"{self.folder} holds games of another {name}: it was {_shown(theirs)}, and is {_shown(mine)};"
+                    " give another --out, or remove it"
+                )
 
     def add(self, result: GameResult, record: bytes) -> None:
         """Keep a finished game: its record first, so that none is missing after a crash."""
@@ -302,6 +331,13 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _shown(marks: object) -> str:
+    """Return by what a player is known again, in words."""
+    if not isinstance(marks, dict) or not marks:
+        return "one of which nothing is known"
+    return ", ".join(f"{name} {value}" for name, value in marks.items())
 
 
 def _read_json(path: Path) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from pathlib import Path
 from typing import Protocol
 
 from tengen.envs.go.coordinates import action_of, letter_of, vertex_of
@@ -189,3 +191,42 @@ def make_player(spec: PlayerSpec, rules: Rules, timeout: float) -> Player:
     if spec.kind == "command":
         return CommandPlayer(spec.command, timeout)
     return EnginePlayer(Engine(spec.maker(), rules, spec.settings(_PLAYOUTS, None, _RESIGN)))
+
+
+def marks_of(spec: PlayerSpec, player: Player, size: int) -> dict[str, str]:
+    """Return by what a player is known again: a program by what it says it is, one of ours by what it has learnt."""
+    if spec.kind == "command":
+        return player.identity()
+    digest = _learnt_digest(spec, size)
+    return {} if digest is None else {"sha256": digest}
+
+
+def _learnt_digest(spec: PlayerSpec, size: int) -> str | None:
+    """Return the SHA-256 of a player's network file, or one of its run's agent; None where it has learnt nothing."""
+    if spec.kind not in ("network", "policy"):
+        return None
+    from tengen.evaluation.go.makers import shipped_network
+    from tengen.perception.network_file import named_network
+
+    if not spec.source:
+        path = shipped_network(size)
+        return None if path is None else _file_digest(path)
+    if Path(spec.source).is_dir():
+        return _run_digest(Path(spec.source))
+    return _file_digest(named_network(spec.source))
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _run_digest(folder: Path) -> str | None:
+    """Return a digest of the agent in a run's latest checkpoint, which plays, from those of its files."""
+    from tengen.run import open_run
+
+    saved = open_run(folder).store.latest(resume=False)
+    if saved is None:
+        return None
+    entries = sorted(saved.manifest.components["agent"].items())
+    return hashlib.sha256("".join(f"{suffix} {entry.sha256}\n" for suffix, entry in entries).encode()).hexdigest()
