@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 import zipfile
 from pathlib import Path
@@ -122,6 +123,38 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
         list(read_records([tmp_path]))
 
 
+def member_damaged(path: Path, mode: str) -> Path:
+    """Write an archive of one game that is damaged."""
+    text = np.random.default_rng(0).integers(97, 101, 60_000, np.uint8).tobytes()
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", getattr(zipfile, mode)) as archive:
+            archive.writestr("x.sgf", text)
+    else:
+        info = tarfile.TarInfo("x.sgf")
+        info.size = len(text)
+        with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]  # the mode is no literal
+            tar.addfile(info, io.BytesIO(text))
+    data = bytearray(path.read_bytes())
+    start = 35 if mode == "ZIP_DEFLATED" else len(data) // 3  # 35: the first block, which 0xff makes of no kind
+    data[start : start + 1000] = b"\xff" + np.random.default_rng(1).bytes(999)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        *(("x.zip", "ZIP_DEFLATED"), ("x.zip", "ZIP_LZMA"), ("x.zip", "ZIP_BZIP2"), ("x.zip", "ZIP_STORED")),
+        *(("x.tar.gz", "w:gz"), ("x.tar.gz", "w:xz"), ("x.tar.gz", "w:bz2")),
+    ],
+)
+def test_an_archive_with_a_damaged_game_is_named(tmp_path: Path, name: str, mode: str) -> None:
+    path = member_damaged(tmp_path / name, mode)
+    with pytest.raises(UserError, match=rf"{name} can't be read: .*; mend it or take it away") as refused:
+        list(read_records([path]))
+    assert "\n" not in str(refused.value)
+
+
 def test_a_folder_without_games_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no \.sgf file"):
         load_games([tmp_path])
@@ -147,6 +180,17 @@ def test_the_cache_gives_the_same_games_until_the_files_change(tmp_path: Path) -
     for file in cache.iterdir():
         file.write_bytes(b"damaged")
     assert len(load_games([folder], 9, cache=cache)[0]) == 2
+
+
+def test_a_cache_that_is_damaged_anywhere_is_read_anew_or_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.sgf").write_text(GOOD)
+    games, _ = load_games([tmp_path / "a.sgf"], 9, cache=tmp_path / "cache")
+    [file] = (tmp_path / "cache").iterdir()
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 7):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        again, _ = load_games([tmp_path / "a.sgf"], 9, cache=tmp_path / "cache")
+        assert again.digest() == games.digest(), place
 
 
 def test_games_are_split_by_date() -> None:

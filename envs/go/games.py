@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from tengen.checkpoint.files import replace
 from tengen.envs.go._record_kernels import KO, NUM_LAST, OCCUPIED, SUICIDE, first_illegal, positions
-from tengen.envs.go.sgf import BadRecord, Record, read_records
+from tengen.envs.go.sgf import DAMAGE, BadRecord, Record, read_records
 from tengen.errors import UserError
 from tengen.types import Array, Bools, Ints
 
@@ -316,7 +315,7 @@ def _to_bytes(games: Games) -> bytes:
 def _read_cache(path: Path, size: int) -> Games | None:
     """Return the games of a file that `load_games` wrote; None where it is not there or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return Games(size, **{name: arrays[name] for name in _ARRAYS})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (KeyError, *DAMAGE):
         return None

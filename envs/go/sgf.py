@@ -7,14 +7,22 @@ Parsing is sgfmill's. Only the main line of a file counts. Whether its moves are
 from __future__ import annotations
 
 import contextlib
+import lzma
 import re
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tengen.errors import UserError
+
+DAMAGE: Final = (
+    *(OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError),
+    *(tarfile.TarError, zipfile.BadZipFile),
+)
+"""What reading a damaged archive may raise."""
 
 _MOST_BYTES: Final = 1 << 20  # a file larger than that is no game
 _ARCHIVES: Final = (".tar.gz", ".tgz", ".tar", ".zip")
@@ -159,7 +167,7 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
                     yield from _zip_members(entry)
                 elif lower.endswith(_ARCHIVES):
                     yield from _tar_members(entry)
-            except (OSError, tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
+            except DAMAGE as error:
                 reason = " ".join(str(error).split())
                 raise UserError(f"{entry} can't be read: {reason}; mend it or take it away") from error
 
