@@ -168,6 +168,14 @@ def test_an_opponent_that_cheats_is_found_out() -> None:
         ({"color": "black"}, "needs an opponent"),
         ({"opponent": "gnugo"}, "an opponent must be 'random'"),
         ({"opponent": "random", "color": "red"}, "color must be one of black, white, random"),
+        ({"opponent": "random", "color": ["black"]}, "color must be one of black, white, random, got ['black']"),
+        ({"opponent": ["random"]}, "an opponent must be 'random'"),
+        ({"rules": []}, "no rules of Go are called []"),
+        ({"planes": ["board"]}, "planes must be one of board, standard, got ['board']"),
+        ({"ko": ["simple"]}, "Go's ko must be one of"),
+        ({"size": [9]}, "got size [9]"),
+        ({"komi": [7.5]}, "komi must be a number of points"),
+        ({"handicap": [2]}, "must be 0 or from 2 to 9, got [2]"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(settings: dict[str, Any], message: str) -> None:

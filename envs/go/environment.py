@@ -59,10 +59,9 @@ def make_game(settings: Mapping[str, Any]) -> tuple[Go, Simulator]:
         if "color" in settings:
             raise UserError(f"color={color!r} needs an opponent; without one the agent plays both sides")
         return go, go
-    if color not in _SIDES:
-        raise UserError(
-            f"color must be one of {', '.join(_SIDES)}, got {color!r}.{did_you_mean(str(color), [*_SIDES])}"
-        )
+    colors = list(_SIDES)
+    if color not in colors:
+        raise UserError(f"color must be one of {', '.join(colors)}, got {color!r}.{did_you_mean(str(color), colors)}")
     side = _SIDES[color]
     if rules.handicap and not rules.free_handicap:  # white moves first
         side = {"first": "second", "second": "first", "random": "random"}[side]

@@ -65,8 +65,8 @@ def num_planes(planes: str) -> int:
     Raises:
         UserError: There is no such kind.
     """
-    if planes not in _COUNTS:
-        known = list(get_args(Planes))
+    known = list(get_args(Planes))
+    if planes not in known:
         hint = did_you_mean(str(planes), known)
         raise UserError(f"planes must be one of {', '.join(known)}, got {planes!r}.{hint}")
     return _COUNTS[planes]

@@ -162,9 +162,10 @@ def named_rules(name: str, **changes: Any) -> Rules:
     Raises:
         UserError: No set has this name, or a value is out of range.
     """
-    if name not in NAMED:
-        hint = did_you_mean(str(name), list(NAMED))
-        raise UserError(f"no rules of Go are called {name!r}.{hint} Known: {', '.join(NAMED)}.")
+    known = list(NAMED)
+    if name not in known:
+        hint = did_you_mean(str(name), known)
+        raise UserError(f"no rules of Go are called {name!r}.{hint} Known: {', '.join(known)}.")
     return NAMED[name](**changes)
 
 
