@@ -263,6 +263,7 @@ def test_rules_with_chance_are_refused() -> None:
     ("field", "value"),
     [
         *(("simulations", 0), ("policy_simulations", -1), ("root_noise", 1.5), ("dirichlet", 0.0), ("width", 0)),
+        *(("dirichlet", float("inf")), ("exploration", float("inf")), ("learning_rate", float("inf"))),
         *(("learning_rate", 0.0), ("learning_rate_end", -1.0), ("hidden", (0,)), ("value_weight", -1.0)),
         *(("learn_start", 1_000_000), ("blocks", 0), ("blocks", 201), ("width", 4097)),
     ],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Literal
 
+from tengen.agents._checks import check_learning_rates, check_widths
 from tengen.errors import UserError
 
 if TYPE_CHECKING:
@@ -89,27 +91,20 @@ class AlphaZeroConfig:
             *("sampled_moves", "exploration", "weight_decay", "value_weight", "learning_rate_decay_steps"),
             "territory_weight",
         ):
-            if not getattr(self, name) >= 0:
-                raise UserError(f"agent.{name} must not be negative, got {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < inf:
+                raise UserError(f"agent.{name} must not be negative, and finite, got {getattr(self, name)}")
         if self.policy_simulations is not None and self.policy_simulations < 0:
             raise UserError(f"agent.policy_simulations must not be negative, got {self.policy_simulations}")
         if not 0 <= self.root_noise <= 1:
             raise UserError(f"agent.root_noise must be between 0 and 1, got {self.root_noise}")
-        for name in ("learning_rate", "dirichlet"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"agent.{name} must be greater than 0, got {getattr(self, name)}")
-        if self.learning_rate_end is not None and not self.learning_rate_end >= 0:
-            raise UserError(f"agent.learning_rate_end must not be negative, got {self.learning_rate_end}")
-        if self.learning_rate_decay_steps < 0:
-            raise UserError(
-                f"agent.learning_rate_decay_steps must not be negative, got {self.learning_rate_decay_steps}"
-            )
+        if not 0 < self.dirichlet < inf:
+            raise UserError(f"agent.dirichlet must be greater than 0, and finite, got {self.dirichlet}")
+        check_learning_rates(self.learning_rate, self.learning_rate_end)
+        check_widths("hidden", self.hidden)
         if self.learn_start > self.replay_capacity:
             raise UserError(
                 f"agent.learn_start {self.learn_start} is more than agent.replay_capacity {self.replay_capacity}"
             )
-        if not all(width >= 1 for width in self.hidden):
-            raise UserError(f"agent.hidden must be positive widths, got {self.hidden}")
 
     @classmethod
     def refusal(cls, spec: EnvSpec) -> str | None:
