@@ -175,6 +175,16 @@ def test_stones_that_are_as_good_as_taken_are_dead() -> None:
     assert say(player, "kata-set-rules chinese", "final_score") == "B+41.5"
 
 
+def test_at_the_end_stones_are_listed_as_they_are_counted() -> None:
+    player = engine(size=5)
+    say(player, *(f"play b C{row}" for row in range(1, 6)), "play w A3")
+    assert say(player, "final_status_list dead") == "A3", "as they look, while the game goes on"
+    say(player, "play b pass", "play w pass")
+    assert say(player, "final_status_list dead") == ""
+    assert "A3" in say(player, "final_status_list alive")
+    assert say(player, "kata-set-rules chinese", "final_status_list dead") == "A3"
+
+
 def test_fixed_handicaps_are_set_and_the_turn_is_whites() -> None:
     player = engine()
     assert set(say(player, "fixed_handicap 4").split()) == {"C3", "G7", "C7", "G3"}
@@ -200,10 +210,30 @@ def test_rules_come_and_go_as_katagos_dictionary() -> None:
     player = engine()
     rules = {"ko": "SITUATIONAL", "scoring": "TERRITORY", "suicide": False, "tax": "NONE", "whiteHandicapBonus": "0"}
     say(player, f"kata-set-rules {json.dumps(rules)}")
-    assert json.loads(say(player, "kata-get-rules")) == {"hasButton": False, **rules}
+    assert json.loads(say(player, "kata-get-rules")) == {"friendlyPassOk": False, "hasButton": False, **rules}
     say(player, "play b C3")
     answer = ask(player, "kata-set-rules tromp-taylor")
     assert answer == "? the rule of ko can be changed on an empty board only: clear_board first\n\n"
+
+
+@pytest.mark.parametrize("name", ["tromp-taylor", "chinese"])
+def test_rules_that_are_given_back_change_nothing(name: str) -> None:
+    player = engine()
+    rules = say(player, f"kata-set-rules {name}", "kata-get-rules")
+    before = player.rules, player.settings
+    for text in (rules, "{}"):
+        say(player, f"kata-set-rules {text}")
+        assert (player.rules, player.settings) == before
+
+
+def test_dead_stones_are_removed_where_the_rules_let_players_pass_before() -> None:
+    player = engine()
+    say(player, 'kata-set-rules {"friendlyPassOk": true}')
+    assert player.settings.removes_dead
+    say(player, 'kata-set-rules {"friendlyPassOk": false}')
+    assert not player.settings.removes_dead
+    answer = ask(player, 'kata-set-rules {"friendlyPassOk": 1}')
+    assert answer == "? friendlyPassOk must be true or false, got 1\n\n"
 
 
 SGF = "(;FF[4]GM[1]SZ[9]KM[6.5]AB[cc][gg];W[gc];B[cg];W[tt];B[ee])"
@@ -261,6 +291,12 @@ def test_a_game_that_can_not_be_loaded_leaves_handicap_clock_and_draws_as_they_w
         assert say(player, line) == say(twin, line)
     assert player.clock.seconds(1, 0, 81) == pytest.approx(twin.clock.seconds(1, 0, 81), rel=0.1)
     assert player.handicap == 4
+
+
+def test_a_small_board_leaves_the_komi_as_it_is() -> None:
+    player = engine()
+    assert say(player, "boardsize 2", "final_score") == "W+7.5"
+    assert say(player, "boardsize 9", "final_score") == "W+7.5"
 
 
 def test_a_larger_board_begins_a_new_game() -> None:

@@ -77,6 +77,8 @@ class Engine:
     ) -> None:
         self.settings = settings or EngineSettings()
         self.clock = Clock()
+        self.game: Game
+        self.handicap: int  # of the stones set up
         self._maker = maker
         self._seed = seed
         self._rules = rules or Rules()
@@ -143,8 +145,7 @@ class Engine:
     def _begin(self, rules: Rules, game: Game, handicap: int = 0, seed: int | None = None) -> None:
         """Make a game that was prepared the engine's own."""
         self._thinker = self._maker(game.simulator)  # may fail; nothing has changed by then
-        self._rules, self.game = rules, game
-        self.handicap = handicap  # of the stones set up
+        self._rules, self.game, self.handicap = rules, game, handicap
         self._seed = self._seed if seed is None else seed
         self._rng = np.random.default_rng(self._seed)
         self._hopeless = {BLACK: 0, WHITE: 0}
