@@ -124,7 +124,8 @@ class DQNConfig:
         for name, (smallest, greatest) in _RANGES.items():
             value = getattr(self, name)
             if not smallest <= value <= greatest:
-                limits = f"at least {smallest}" if greatest == inf else f"between {smallest} and {greatest}"
+                one_sided = f"at most {greatest:g}" if value > greatest else f"at least {smallest:g}"
+                limits = f"between {smallest} and {greatest}" if greatest == 1 else one_sided
                 raise UserError(f"agent.{name} must be {limits}, got {value}")
         if not self.pop_art_rate > 0:
             raise UserError(f"agent.pop_art_rate must be greater than 0, got {self.pop_art_rate}")
