@@ -21,8 +21,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "tengen")
 
 
 @pytest.fixture(autouse=True)
-def same_weights_in_any_order() -> None:
-    """Let networks that nothing seeds begin the same, whichever tests ran before in this process."""
+def same_numbers_in_any_order() -> None:
+    """Let networks that nothing seeds begin the same, and sums have one order, whichever tests ran before."""
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.manual_seed(0)
+        torch.set_num_threads(1)  # a run in this process may have left more
