@@ -28,7 +28,7 @@ from tengen.evaluation.go.elo import Standing
 from tengen.evaluation.go.game import Game
 from tengen.evaluation.go.match_game import GameResult, StoppedError, plan_game, play_game
 from tengen.evaluation.go.players import Player, make_player, marks_of
-from tengen.evaluation.go.record import write_game
+from tengen.evaluation.go.record import rules_text, write_game
 from tengen.evaluation.go.specs import parse_player
 
 _MOST_BYTES: Final = 1 << 28
@@ -258,7 +258,7 @@ class _Hall:
             properties={
                 "GC": f"{result.reason} {result.detail}".strip(),
                 "DT": datetime.date.today().isoformat(),
-                "RU": "Tromp-Taylor" if rules.suicide else "Chinese",
+                "RU": rules_text(rules),
                 "GN": f"{result.number + 1}",
             },
         )
