@@ -18,13 +18,12 @@ from tengen.evaluation.go.engine import chains
 from tengen.evaluation.go.game import IllegalMoveError, long_games
 from tengen.evaluation.go.gtp import SYNTAX_ERROR, Call, Command, CommandError, color, integer, number, vertex, word
 from tengen.evaluation.go.gtp_analysis import ANALYSIS
+from tengen.evaluation.go.kata_rules import BONUSES, kata_rules
 from tengen.evaluation.go.record import read_game
 from tengen.evaluation.go.referee import result_text
 
 _STATUSES: Final = ("alive", "dead", "seki")
 _MOST_FREE_HANDICAP: Final = 20
-_BONUSES: Final = {"none": "0", "n": "N", "n-1": "N-1"}
-"""White's points for handicap stones, and KataGo's words for them."""
 
 _GOGUI: Final = (
     ("string", "Final Score", "final_score"),
@@ -218,18 +217,8 @@ def _kata_set_rules(call: Call) -> str:
 
 
 def _kata_get_rules(call: Call) -> str:
-    rules = call.engine.rules
-    return json.dumps(
-        {
-            "friendlyPassOk": call.engine.settings.removes_dead,
-            "hasButton": False,
-            "ko": rules.ko.upper(),
-            "scoring": rules.scoring.upper(),
-            "suicide": rules.suicide,
-            "tax": "NONE",
-            "whiteHandicapBonus": _BONUSES[rules.handicap_bonus],
-        }
-    )
+    engine = call.engine
+    return json.dumps({**kata_rules(engine.rules), "friendlyPassOk": engine.settings.removes_dead})
 
 
 def _gogui_analyze_commands(call: Call) -> str:
@@ -251,8 +240,8 @@ def _rules_in(text: str, rules: Rules, removes_dead: bool) -> tuple[Rules, bool]
         given = json.loads(text)
         if str(given.get("tax", "NONE")).upper() != "NONE" or given.get("hasButton", False):
             raise CommandError("unsupported rules: tax and button")
-        bonuses: dict[str, Any] = {theirs: ours for ours, theirs in _BONUSES.items()}
-        bonus = bonuses[str(given.get("whiteHandicapBonus", _BONUSES[rules.handicap_bonus])).upper()]
+        bonuses: dict[str, Any] = {theirs: ours for ours, theirs in BONUSES.items()}
+        bonus = bonuses[str(given.get("whiteHandicapBonus", BONUSES[rules.handicap_bonus])).upper()]
         # KataGo's word for it: one may pass before the dead stones are taken.
         removes_dead = given.get("friendlyPassOk", removes_dead)
         if not isinstance(removes_dead, bool):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from tengen.envs.go.coordinates import action_of, letter_of, vertex_of
 from tengen.envs.go.gtp_client import EngineError, GTPClient, RefusedError
 from tengen.envs.go.rules import Rules
 from tengen.evaluation.go.engine import Engine
+from tengen.evaluation.go.kata_rules import kata_rules
 from tengen.evaluation.go.specs import PlayerSpec
 
 _START_SECONDS = 60.0  # for a program to start in, which may have a network to load
@@ -166,19 +168,12 @@ def ways_to_say(rules: Rules) -> tuple[str, ...]:
     stones left on the board count. The names say less: KataGo's `chinese` has simple ko and dead stones taken off.
     """
     # Without handicap: a program may take several first moves of Black's for handicap stones.
-    bonus = rules.handicap_bonus if rules.handicap else "none"
-    parts = {
-        "ko": rules.ko.upper(),
-        "scoring": rules.scoring.upper(),
-        "tax": "NONE",
-        "suicide": rules.suicide,
-        "hasButton": False,
-        "whiteHandicapBonus": {"none": "0", "n": "N", "n-1": "N-1"}[bonus],
-    }
+    rules = rules if rules.handicap else replace(rules, handicap_bonus="none")
+    parts = kata_rules(rules)
     exact = [json.dumps(each, separators=(",", ":")) for each in ({**parts, "friendlyPassOk": False}, parts)]
     if not rules.suicide:
         return (*exact, "chinese-ogs", "chinese")
-    is_named = (rules.ko, rules.scoring, bonus) == ("positional", "area", "none")
+    is_named = (rules.ko, rules.scoring, rules.handicap_bonus) == ("positional", "area", "none")
     return ("tromp-taylor",) if is_named else (*exact, "tromp-taylor")
 
 
