@@ -1,7 +1,8 @@
 """Trains agents on the five MinAtar games by the command line, evaluates the runs, and sets them beside random play.
 
 Runs that are finished already are evaluated only; unfinished ones go on. Each takes one thread, and its settings from
-the agent's preset. With --report nothing is trained: the tables and pictures show what is finished by now.
+the agent's preset. With --report nothing is trained: the tables and pictures show what is finished by now. Runs that
+are in OUT already, and not among these, stay there.
 
     python benchmarks/minatar_games.py pqn dqn rainbow --steps 1000000 --seeds 0 1 2 --jobs 2 --runs runs/minatar
     python benchmarks/minatar_games.py pqn dqn rainbow --runs runs/minatar --report --out benchmarks/results/minatar
@@ -23,7 +24,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -111,13 +112,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         for text in failed:
             print(text, file=sys.stderr)
     finished = [job for job in jobs if is_done(job, settings.steps, settings.episodes)]
-    rows = [row_of(job) for job in finished]
+    rows, points = [row_of(job) for job in finished], list(curves(finished))
     baselines = [random_play(game, settings.random_episodes) for game in settings.games]
-    print(table(rows, baselines))
+    if settings.out is not None:
+        table_path = settings.out.with_suffix(".csv")
+        curves_path = settings.out.with_name(f"{settings.out.name}_curves.csv")
+        measured = {(row.agent, row.game, row.seed) for row in [*baselines, *rows]}
+        rows = [*(Row(**row) for row in others_in(table_path, measured)), *rows]
+        points = [*others_in(curves_path, measured), *points]
+    print(table([row for row in rows if row.steps], baselines))
     if settings.out is not None and rows:
-        points = list(curves(finished))
-        write_csv(settings.out.with_suffix(".csv"), (asdict(row) for row in [*baselines, *rows]))
-        write_csv(settings.out.with_name(f"{settings.out.name}_curves.csv"), points)
+        write_csv(table_path, (asdict(row) for row in [*baselines, *rows]))
+        write_csv(curves_path, points)
         draw(settings.out.with_suffix(".png"), points, baselines)
 
 
@@ -265,6 +271,22 @@ def curves(jobs: Iterable[Job]) -> Iterator[dict[str, Any]]:
 
 
 EPISODE = "charts/episodic_return"
+
+
+def others_in(path: Path, measured: Container[tuple[str, str, int]]) -> list[dict[str, Any]]:
+    """Return the rows of a CSV of other runs than those that are `measured`; none where there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [{name: value_of(name, text) for name, text in row.items()} for row in csv.DictReader(file)]
+    return [row for row in rows if (row["agent"], row["game"], row["seed"]) not in measured]
+
+
+def value_of(name: str, text: str) -> str | int | float:
+    """Return what a CSV's field says."""
+    if name in ("agent", "game", "command"):
+        return text
+    return int(text) if text.isdigit() else float(text)
 
 
 def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:

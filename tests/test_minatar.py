@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import ModuleType
@@ -241,6 +242,16 @@ def test_the_benchmark_trains_evaluates_and_goes_on_with_what_is_unfinished(
 
 def run_of(mean: float, ci95: float, seed: int = 0, agent: str = "pqn") -> minatar_games.Row:
     return minatar_games.Row(agent, "Breakout", seed, 1000, 100, mean, ci95, 0.0, 9.0, 50.0, 1.0, "")
+
+
+def test_runs_measured_elsewhere_stay_in_the_tables(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    elsewhere, again = run_of(2.0, 0.5, agent="dqn"), run_of(1.0, float("nan"))
+    minatar_games.write_csv(path, map(asdict, [elsewhere, again]))
+    [row] = minatar_games.others_in(path, {("pqn", "Breakout", 0)})
+    assert minatar_games.Row(**row) == elsewhere
+    assert len(minatar_games.others_in(path, ())) == 2
+    assert minatar_games.others_in(tmp_path / "nothing.csv", ()) == []
 
 
 def test_a_star_means_that_each_seeds_interval_is_above_random_play() -> None:
