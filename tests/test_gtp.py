@@ -226,6 +226,28 @@ def test_rules_that_are_given_back_change_nothing(name: str) -> None:
         assert (player.rules, player.settings) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "ko", "suicide", "bonus"),
+    [
+        ("chinese-kgs", "POSITIONAL", False, "N"),
+        ("chinese-ogs", "POSITIONAL", False, "N"),
+        ("aga", "SITUATIONAL", False, "N-1"),
+        ("bga", "SITUATIONAL", False, "N-1"),
+        ("new-zealand", "SITUATIONAL", True, "0"),
+        ("new_zealand", "SITUATIONAL", True, "0"),
+    ],
+)
+def test_other_countries_rules_have_names_too(name: str, ko: str, suicide: bool, bonus: str) -> None:
+    player = engine()
+    rules = json.loads(say(player, "komi 6", f"kata-set-rules {name}", "kata-get-rules"))
+    assert (rules["ko"], rules["suicide"], rules["whiteHandicapBonus"]) == (ko, suicide, bonus)
+    assert (rules["scoring"], rules["friendlyPassOk"], player.rules.komi) == ("AREA", True, 6)
+
+
+def test_rules_that_tax_groups_are_unknown() -> None:
+    assert ask(engine(), "kata-set-rules japanese").startswith("? unknown rules: tromp-taylor, chinese, chinese-ogs, ")
+
+
 def test_dead_stones_are_removed_where_the_rules_let_players_pass_before() -> None:
     player = engine()
     say(player, 'kata-set-rules {"friendlyPassOk": true}')

@@ -11,14 +11,14 @@ from typing import Any, Final
 import numpy as np
 
 from tengen.envs.go.coordinates import BLACK, WHITE, fixed_handicap, letter_of, vertex_of
-from tengen.envs.go.rules import NAMED, Rules, named_rules
+from tengen.envs.go.rules import Rules
 from tengen.errors import UserError
 from tengen.evaluation.go.board_text import board_text
 from tengen.evaluation.go.engine import chains
 from tengen.evaluation.go.game import IllegalMoveError, long_games
 from tengen.evaluation.go.gtp import SYNTAX_ERROR, Call, Command, CommandError, color, integer, number, vertex, word
 from tengen.evaluation.go.gtp_analysis import ANALYSIS
-from tengen.evaluation.go.kata_rules import BONUSES, kata_rules
+from tengen.evaluation.go.kata_rules import BONUSES, KATA_NAMES, kata_rules, rules_by_kata_name
 from tengen.evaluation.go.record import read_game
 from tengen.evaluation.go.referee import result_text
 
@@ -227,10 +227,10 @@ def _gogui_analyze_commands(call: Call) -> str:
 
 def _rules_named(text: str, rules: Rules) -> tuple[Rules, bool]:
     """Return rules by a name, and whether dead stones are removed."""
-    name = text.lower()
-    if name not in NAMED:
-        raise CommandError(f"unknown rules: {' or '.join(NAMED)}, or a dictionary as kata-get-rules shows")
-    named = named_rules(name, size=rules.size, komi=rules.komi, max_moves=rules.max_moves)
+    name = text.lower().replace("_", "-")  # KGS writes new_zealand
+    if name not in KATA_NAMES:
+        raise CommandError(f"unknown rules: {', '.join(KATA_NAMES)}, or a dictionary as kata-get-rules shows")
+    named = rules_by_kata_name(name, size=rules.size, komi=rules.komi, max_moves=rules.max_moves)
     return named, name != "tromp-taylor"
 
 

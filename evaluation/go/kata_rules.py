@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
-from tengen.envs.go.rules import Rules
+from tengen.envs.go.rules import NAMED, Rules, named_rules
 
 BONUSES: Final = {"none": "0", "n": "N", "n-1": "N-1"}
 """White's points for handicap stones, and KataGo's words for them."""
+
+_CHANGED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "chinese-ogs": ("chinese", {}),
+    "chinese-kgs": ("chinese", {}),
+    "aga": ("chinese", {"ko": "situational", "handicap_bonus": "n-1"}),
+    "bga": ("chinese", {"ko": "situational", "handicap_bonus": "n-1"}),
+    "new-zealand": ("tromp-taylor", {"ko": "situational"}),
+}
+
+KATA_NAMES: Final = (*NAMED, *_CHANGED)
+"""What sets of rules are called (KataGo's docs/GTP_Extensions.md), without those that tax groups or have a button.
+
+`chinese` is the rule as written, with positional superko, as throughout Tengen; KataGo's has simple ko.
+"""
+
+
+def rules_by_kata_name(name: str, **changes: Any) -> Rules:
+    """Return one of `KATA_NAMES` with some fields changed."""
+    base, differences = _CHANGED.get(name, (name, {}))
+    return replace(named_rules(base, **changes), **differences)
 
 
 def kata_rules(rules: Rules) -> dict[str, Any]:
