@@ -5,8 +5,8 @@ take days: here are small ones. Each run is evaluated by its greedy policy, in t
 
 Writes OUT/dqn_ablation.csv (each evaluation), its summary beside it, and pictures of the returns and of the values that
 the networks predict. What the CSV has already is not done again, unless a task's or an arm's settings have changed
-since; `--fresh` does all of it again. Runs by other settings, of seeds that were not asked for, stay in the CSV; the
-summary and the pictures leave them out.
+since; `--fresh` does all that is asked for again. Runs by other settings, of seeds that were not asked for, stay in the
+CSV; the summary and the pictures leave them out.
 
     python benchmarks/dqn_ablation.py
     python benchmarks/dqn_ablation.py --jobs 2 --only dqn no_target
@@ -124,7 +124,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"{', '.join(settings.task)} has no arm {', '.join(settings.only)}")
     out = settings.out if settings.out is not None or settings.quick else RESULTS
     table = None if out is None else out / f"{NAME}.csv"
-    rows = [] if table is None or not table.exists() or settings.fresh else read_rows(table)
+    rows = [] if table is None or not table.exists() else read_rows(table)
+    if settings.quick and of_present_settings(rows, quick=False):
+        parser.error(f"{table} has whole runs, whose place quick ones would take: choose another --out")
+    if settings.fresh:
+        keys = {job.key for job in jobs}
+        rows = [row for row in rows if (row.task, row.arm, row.seed, row.settings) not in keys]
     rows = complete(rows, jobs, table, settings.jobs)
     rows = of_present_settings(rows, quick=settings.quick)
     print(f"\n{shown(summary(rows))}")

@@ -57,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = parser.parse_args(argv)
     if settings.to_threshold and not {MINE, PLAIN} <= set(settings.sides):
         parser.error(f"--to-threshold compares {MINE!r} with {PLAIN!r}: --sides must have both")
+    if settings.evaluation_period < 1:
+        parser.error(f"--evaluation-period must be at least 1, got {settings.evaluation_period}")
     settings.out = settings.out or RESULTS / f"dqn_cartpole{'_threshold' if settings.to_threshold else ''}.csv"
     torch.set_num_threads(1)
     for name in missing():

@@ -121,6 +121,33 @@ def test_a_quick_run_leaves_the_results_of_a_full_one_alone(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_quick_run_takes_no_whole_runs_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dqn_ablation, "run", fake)
+    [whole] = wanted(["hundreds"], ["dqn"], [0], quick=False)
+    write_csv(tmp_path / "dqn_ablation.csv", fake(whole))
+    with pytest.raises(SystemExit, match="2"):
+        main(["--quick", "--seeds", "1", "--task", "hundreds", "--only", "dqn", "--out", str(tmp_path)])
+    assert "has whole runs" in capsys.readouterr().err
+    assert read_rows(tmp_path / "dqn_ablation.csv") == fake(whole)
+
+
+def test_fresh_runs_leave_those_of_other_tasks_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def noted(job: Job) -> list[Row]:
+        calls.append(job.task.name)
+        return fake(job)
+
+    monkeypatch.setattr(dqn_ablation, "run", noted)
+    command = ["--quick", "--seeds", "0", "--only", "dqn", "--out", str(tmp_path), "--task"]
+    main([*command, "hundreds", "cartpole"])
+    main([*command, "cartpole", "--fresh"])
+    assert sorted(calls) == ["cartpole", "cartpole", "hundreds"]
+    assert {row.task for row in read_rows(tmp_path / "dqn_ablation.csv")} == {"cartpole", "hundreds"}
+
+
 def test_what_the_table_has_is_not_done_again_and_what_is_missing_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,8 +124,16 @@ def test_a_weight_of_playouts_above_one_is_refused() -> None:
         parse_player("network:playout_weight=1.5")
 
 
+@pytest.mark.parametrize("rule", ["puct", "gumbel"])
+def test_a_search_over_playouts_by_another_rule_goes_without_rave(rule: str) -> None:
+    player = engine(f"mcts:rule={rule},playouts=16", size=5)
+    assert say(player, "genmove b") != "resign"
+    with pytest.raises(UserError, match="rave_equivalence is for the rule uct, got 100"):
+        engine(f"mcts:rule={rule},playouts=16,rave_equivalence=100", size=5)
+
+
 def test_gumbel_plays_by_a_number_of_playouts_and_is_refused_without(capsys: pytest.CaptureFixture[str]) -> None:
-    player = "mcts:rule=gumbel,rave_equivalence=0"
+    player = "mcts:rule=gumbel"
     assert main(["gtp", "--player", player, "--time", "1"]) == 2
     assert f"give {player!r} playouts=N" in capsys.readouterr().err
     assert parse_player(player).settings(20, None, None).playouts == 20

@@ -499,7 +499,7 @@ def test_our_engine_understands_the_rules_that_programs_are_told(rules: Rules) -
         ("no-such-engine", "no program is called 'no-such-engine'"),
         ("sh -c 'exit 4'", "ended with code 4 at `protocol_version`"),
         ("mcts:rule=fast", "must be uct, puct or gumbel"),
-        ("mcts:rule=gumbel,rave_equivalence=0,time=0.05", "the rule gumbel divides up a number of playouts"),
+        ("mcts:rule=gumbel,time=0.05", "the rule gumbel divides up a number of playouts"),
     ],
 )
 def test_a_player_that_cannot_begin_is_one_clear_line(

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 LIGHT: Final = SearchSettings(rule="uct", leaves=32, expand_visits=4, rave_equivalence=3000.0)
 """How a search over playouts is done."""
 
+_WITHOUT_RAVE: Final = dataclasses.replace(LIGHT, rave_equivalence=0.0)
+
 PLAYS: Final = ("light", "atari", "shapes")
 """How playouts go: at random but for eyes; with answers to atari; and with 3x3 shapes as well."""
 
@@ -224,8 +226,9 @@ class ShippedMaker:
 
 
 def playout_maker(changes: Mapping[str, Any], threads: int, play: str = "shapes", guess: bool = True) -> Maker:
-    """Return a maker of searches over playouts; see `PlayoutMaker`."""
-    return PlayoutMaker(_changed(LIGHT, changes), threads, play, guess)
+    """Return a maker of searches over playouts; see `PlayoutMaker`. RAVE is for the rule uct: others begin without."""
+    base = LIGHT if changes.get("rule", LIGHT.rule) == LIGHT.rule else _WITHOUT_RAVE
+    return PlayoutMaker(dataclasses.replace(base, **changes), threads, play, guess)
 
 
 def network_maker(
@@ -323,11 +326,7 @@ def _with_network(card: Card, changes: Mapping[str, Any]) -> SearchSettings:
     """
     guided = card.size <= _GUIDED_UP_TO and not _knows_values(card.architecture)
     rule = changes.get("rule", "uct" if guided else "puct")
-    return _changed(GUIDED if rule == "uct" else WITH_NETWORK, changes)
-
-
-def _changed(settings: SearchSettings, changes: Mapping[str, Any]) -> SearchSettings:
-    return dataclasses.replace(settings, **changes)
+    return dataclasses.replace(GUIDED if rule == "uct" else WITH_NETWORK, **changes)
 
 
 def _values_too(loaded: Callable[[Array], tuple[Array, Array | None]]) -> NetworkFunction:
