@@ -13,6 +13,7 @@ import torch
 from _atari_tianshou import Tianshou
 from stable_baselines3 import DQN as SB3DQN
 from stable_baselines3.common.env_util import make_atari_env
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 from torch import nn
 
@@ -197,6 +198,7 @@ class SB3:
             seed=0,
             device="cpu",
         )
+        self.model.set_logger(Logger(None, []))  # else each call of `learn` makes a folder for logs
         # By steps: its own goes by the share of what a call of `learn` was asked for.
         self.model.exploration_schedule = lambda _: epsilon_after(self.model.num_timesteps, settings)
         self.model._setup_learn(LEARN_START + settings.steps * settings.rounds)

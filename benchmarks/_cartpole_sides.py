@@ -266,6 +266,8 @@ class SB3:
             seed=seed,
             device="cpu",
         )
+        # else each call of `learn` makes a folder for logs
+        self.model.set_logger(importlib.import_module("stable_baselines3.common.logger").Logger(None, []))
         # by steps, since its own goes by the share of each call of `learn`
         self.model.exploration_schedule = lambda _: epsilon_at(self.model.num_timesteps, decay_steps)
         self.returns: list[float] = []

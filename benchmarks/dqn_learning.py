@@ -29,6 +29,7 @@ import torch
 from _atari_sides import StepTengen
 from scipy import stats  # type: ignore[import-untyped]  # it has no annotations
 from stable_baselines3 import DQN as SB3DQN
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
@@ -159,6 +160,7 @@ def train_sb3(job: Job, look: Look) -> None:
         seed=job.seed,
         device="cpu",
     )
+    model.set_logger(Logger(None, []))  # else `learn` makes a folder for logs
 
     def on_step(local: dict[str, Any], _: dict[str, Any]) -> bool:
         if model.num_timesteps % job.eval_period == 0:
