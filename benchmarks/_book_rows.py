@@ -6,15 +6,14 @@ standard error is therefore taken to be that of `EXPECTED_RUNS` runs which scatt
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+from _command import write_table
 
 from tengen.types import Array
 
@@ -169,16 +168,7 @@ def off(rows: Sequence[Row]) -> list[Row]:
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """Write the rows to a file that is replaced whole, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            writer.writerows(_cells(row) for row in rows)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_table(path, COLUMNS, map(_cells, rows))
 
 
 def number(value: float) -> str:

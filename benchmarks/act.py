@@ -12,9 +12,9 @@ Exits with code 1 where Tengen takes 10 microseconds or more for one observation
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -25,9 +25,11 @@ import gymnasium as gym
 import numpy as np
 import torch
 from _cartpole_sides import HIDDEN, missing
+from _command import output_file, positive_float, positive_int, write_table
 from torch import nn
 
 from tengen.agents.dqn.config import DQNConfig
+from tengen.cli.guard import guarded
 from tengen.perception.networks import mlp, nature_cnn
 from tengen.types import Array, EnvSpec, TimeStep
 
@@ -129,19 +131,16 @@ SIDES: dict[str, Callable[[str], Call]] = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each side")
-    parser.add_argument("--seconds", type=float, default=0.05, help="of a turn")
-    parser.add_argument("--rows", type=int, nargs="+", default=[1, 8], help="observations in a call")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "act.csv", help="CSV")
+    parser.add_argument("--rounds", type=positive_int, default=15, help="turns of each side")
+    parser.add_argument("--seconds", type=positive_float, default=0.05, help="of a turn")
+    parser.add_argument("--rows", type=positive_int, nargs="+", default=[1, 8], help="observations in a call")
+    parser.add_argument("--out", type=output_file, default=Path(__file__).parent / "results" / "act.csv", help="CSV")
     settings = parser.parse_args(argv)
     torch.set_num_threads(1)
     for name in missing():
         print(f"{name} is not installed: left out")
     rows = [row for kind in SPACES for num_rows in settings.rows for row in race(kind, num_rows, settings)]
-    with settings.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(settings.out, list(rows[0]), rows)
     mine = next(row["microseconds"] for row in rows if row["side"] == "tengen")
     if settings.rows[0] == 1 and mine >= WANTED_MICROSECONDS:
         raise SystemExit(f"one observation of {CARTPOLE}: {mine} us, less than {WANTED_MICROSECONDS:g} are wanted")
@@ -192,4 +191,4 @@ def seconds_of(call: Call, observation: Array, count: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

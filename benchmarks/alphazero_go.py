@@ -11,7 +11,6 @@ A run that is there goes on, and so does a match. Written are OUT.csv, a row for
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import json
 import sys
@@ -19,7 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from _command import non_negative_int, output_file, positive_float, positive_int, write_table
+
 from tengen.cli import main as tengen
+from tengen.cli.guard import guarded
 
 AGENT = {
     "simulations": 32,
@@ -43,12 +45,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, required=True, help="folder of runs and matches")
     parser.add_argument("--size", type=int, default=5)
     parser.add_argument("--komi", type=float, default=8.5)
-    parser.add_argument("--steps", type=int, default=400_000, help="moves of self-play")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--games", type=int, default=200, help="of each match")
-    parser.add_argument("--seconds", type=float, default=0.1, help="a move, of every player")
-    parser.add_argument("--opening-moves", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "alphazero_go.csv", help="CSV")
+    parser.add_argument("--steps", type=positive_int, default=400_000, help="moves of self-play")
+    parser.add_argument("--seed", type=non_negative_int, default=0)
+    parser.add_argument("--games", type=positive_int, default=200, help="of each match")
+    parser.add_argument("--seconds", type=positive_float, default=0.1, help="a move, of every player")
+    parser.add_argument("--opening-moves", type=non_negative_int, default=3)
+    parser.add_argument(
+        "--out", type=output_file, default=Path(__file__).parent / "results" / "alphazero_go.csv", help="CSV"
+    )
     settings = parser.parse_args(argv)
 
     # One update's worth of moves: the network is still that which it began with.
@@ -61,10 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "playouts with shapes, RAVE, guesses": f"mcts:time={settings.seconds}",
     }
     rows = [match(settings, trained, name, player) for name, player in opponents.items()]
-    with settings.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(settings.out, list(rows[0]), rows)
 
 
 def network(settings: argparse.Namespace, name: str, steps: int) -> Path:
@@ -119,4 +120,4 @@ def match(settings: argparse.Namespace, trained: Path, name: str, opponent: str)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

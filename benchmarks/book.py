@@ -27,6 +27,9 @@ import _book_monte_carlo
 import _book_temporal
 from _book_rows import Row, off, summary, table, write_csv
 from _book_runs import Effort, Item, Result
+from _command import non_negative_int
+
+from tengen.cli.guard import guarded
 
 RESULTS = Path(__file__).parent / "results"
 ITEMS: tuple[Item, ...] = (
@@ -51,10 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         help=f"folder; {RESULTS} unless given; with --quick or --only nothing is written unless given",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of everything sampled")
+    parser.add_argument("--seed", type=non_negative_int, default=0, help="of everything sampled")
     settings = parser.parse_args(argv)
-    if settings.seed < 0:
-        parser.error(f"--seed must not be negative, got {settings.seed}")
     out = settings.out if settings.out is not None or settings.quick or settings.only else RESULTS
     chosen = [item for item in ITEMS if not settings.only or item.name in settings.only]
     rows = [row for item in chosen for row in run(item, Effort(settings.quick, settings.seed), out)]
@@ -96,4 +97,4 @@ def write_picture(path: Path, result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -6,13 +6,15 @@ python benchmarks/curve.py runs/pong --out benchmarks/results/dqn_pong
 from __future__ import annotations
 
 import argparse
-import csv
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from _command import output_file, write_table
 
+from tengen.cli.guard import guarded
 from tengen.run import open_run
 from tengen.tracking import read_metrics
 
@@ -24,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write OUT.csv and OUT.png."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--out", type=Path, required=True, help="path without its ending")
+    parser.add_argument("--out", type=output_file, required=True, help="path without its ending")
     settings = parser.parse_args(argv)
     config = open_run(settings.run).config
     rows = read_metrics(settings.run / "metrics.jsonl")
@@ -36,11 +38,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     whole = len(episodes) // EPISODES_TO_A_POINT * EPISODES_TO_A_POINT
     points = episodes[:whole].reshape(-1, EPISODES_TO_A_POINT, 2).mean(1)  # [points, (step, return)]
-    with settings.out.with_suffix(".csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["kind", "global_step", "return_mean", "return_ci95"])
-        writer.writerows(["evaluation", int(step), f"{mean:.2f}", f"{ci:.2f}"] for step, mean, ci in evaluations)
-        writer.writerows([f"training, {EPISODES_TO_A_POINT} episodes", int(s), f"{mean:.2f}", ""] for s, mean in points)
+    table = [
+        *(["evaluation", int(step), f"{mean:.2f}", f"{ci:.2f}"] for step, mean, ci in evaluations),
+        *([f"training, {EPISODES_TO_A_POINT} episodes", int(step), f"{mean:.2f}", ""] for step, mean in points),
+    ]
+    write_table(settings.out.with_suffix(".csv"), ["kind", "global_step", "return_mean", "return_ci95"], table)
     _draw(settings.out.with_suffix(".png"), f"{config.agent} on {config.env.id}", evaluations, points)
     print(f"written: {settings.out}.csv, {settings.out}.png")
 
@@ -61,4 +63,4 @@ def _draw(path: Path, title: str, evaluations: list[tuple[int, float, float]], p
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -20,7 +20,7 @@ import argparse
 import csv
 import json
 import multiprocessing
-import os
+import sys
 import time
 import zlib
 from collections import defaultdict
@@ -33,8 +33,10 @@ from typing import NamedTuple
 import numpy as np
 from _ablation_picture import Curve, Panel, draw
 from _ablation_tasks import ARMS, TASKS, Task
+from _command import non_negative_int, positive_int, write_table
 
 from tengen.agents.dqn import DQNConfig
+from tengen.cli.guard import guarded
 from tengen.contracts import ActionValuing, Environment
 from tengen.envs import make_env
 from tengen.evaluate import evaluate
@@ -111,14 +113,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", nargs="+", choices=TASKS, default=DEFAULT_TASKS, help=f"of {', '.join(TASKS)}")
     parser.add_argument("--only", nargs="+", choices=ARMS, metavar="ARM", help=f"of {', '.join(ARMS)}")
-    parser.add_argument("--seeds", type=int, nargs="+", default=range(5), help="0 to 4 unless given")
-    parser.add_argument("--jobs", type=int, default=1, help="processes, each of one thread")
+    parser.add_argument("--seeds", type=non_negative_int, nargs="+", default=range(5), help="0 to 4 unless given")
+    parser.add_argument("--jobs", type=positive_int, default=1, help="processes, each of one thread")
     parser.add_argument("--out", type=Path, help=f"folder; {RESULTS} unless given, with --quick nothing is written")
     parser.add_argument("--fresh", action="store_true", help="do all runs again")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_STEPS} steps a run: shows that it runs, no more")
     settings = parser.parse_args(argv)
-    if settings.jobs < 1 or min(settings.seeds) < 0:
-        parser.error(f"--jobs must be at least 1 and --seeds not negative, got {settings.jobs}, {settings.seeds}")
     jobs = list(wanted(settings.task, settings.only, settings.seeds, quick=settings.quick))
     if not jobs:
         parser.error(f"{', '.join(settings.task)} has no arm {', '.join(settings.only)}")
@@ -387,14 +387,9 @@ def read_rows(path: Path) -> list[Row]:
 
 def write_csv(path: Path, rows: Sequence[Row] | Sequence[Line]) -> None:
     """Write rows, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(rows[0]._fields)
-        writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
-    os.replace(part, path)
+    cells = ([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
+    write_table(path, rows[0]._fields, cells)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

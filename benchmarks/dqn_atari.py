@@ -15,15 +15,19 @@ speed: what is learnt in them is too little to compare.
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.util
 import statistics
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from _atari_sides import LEARN_START, make_side
 from _atari_tianshou import PACKAGE
+from _command import output_file, positive_int, write_table
 from _turns import Apart, Here, Player
+
+from tengen.cli.guard import guarded
+from tengen.envs import EnvConfig, make_env
 
 BESIDE = "sb3 as is", "sb3"
 
@@ -33,19 +37,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", default="ALE/Breakout-v5")
     parser.add_argument("--protocol", default="nature2015")
-    parser.add_argument("--steps", type=int, default=4_000, help="steps of each side in each round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--num-envs", type=int, default=8, help="a multiple of 4, or 1")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--capacity", type=int, default=10_000, help="transitions in each replay")
-    parser.add_argument("--epsilon-steps", type=int, default=1_000, help="until epsilon is at its end, 0.05")
+    parser.add_argument("--steps", type=positive_int, default=4_000, help="steps of each side in each round")
+    parser.add_argument("--rounds", type=positive_int, default=3)
+    parser.add_argument("--num-envs", type=positive_int, default=8, help="a multiple of 4, or 1")
+    parser.add_argument("--threads", type=positive_int, default=2)
+    parser.add_argument("--capacity", type=positive_int, default=10_000, help="transitions in each replay")
+    parser.add_argument("--epsilon-steps", type=positive_int, default=1_000, help="until epsilon is at its end, 0.05")
     precisions = "float32", "bfloat16", "auto"
     parser.add_argument(
         "--precision", nargs="+", choices=precisions, default=["float32", "auto"], help="of Tengen's side"
     )
     parser.add_argument("--together", action="store_true", help="all sides in one process")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "dqn_atari.csv")
+    parser.add_argument("--out", type=output_file, default=Path(__file__).parent / "results" / "dqn_atari.csv")
     settings = parser.parse_args(argv)
+    if settings.num_envs != 1 and settings.num_envs % 4:
+        parser.error(f"--num-envs must be 1 or a multiple of 4, got {settings.num_envs}")
+    make_env(EnvConfig(settings.env, 1, settings.protocol), training=True).close()  # here its refusal is one line
     players = {name: make_player(name, settings) for name in names_of(settings)}
     for player in players.values():
         player.turn(LEARN_START + 80)  # not counted: random play before learning, and the first updates, which prepare
@@ -66,11 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ratios = [statistics.median(a / b for a, b in zip(speeds[name], speeds[of], strict=True)) for of in BESIDE]
         times = ", ".join(f"{ratio:.2f} times {of}" for ratio, of in zip(ratios, BESIDE, strict=True) if name != of)
         print(f"{name}: median {statistics.median(speeds[name]):.1f} steps/s, {times}")
-    settings.out.parent.mkdir(parents=True, exist_ok=True)
-    with settings.out.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["env", "side", "round", "steps_per_second", "updates", "loss", "return_mean"])
-        writer.writerows(rows)
+    write_table(settings.out, ["env", "side", "round", "steps_per_second", "updates", "loss", "return_mean"], rows)
     print(f"written to {settings.out}")
 
 
@@ -89,4 +92,4 @@ def make_player(name: str, settings: argparse.Namespace) -> Player:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

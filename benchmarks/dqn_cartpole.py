@@ -23,8 +23,8 @@ plain script's time.
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +32,9 @@ from typing import Any
 
 import torch
 from _cartpole_sides import ENV, LEARN_START, SIDES, Side, missing
+from _command import non_negative_int, output_file, positive_int, write_table
 
+from tengen.cli.guard import guarded
 from tengen.envs import EnvConfig, make_env
 from tengen.evaluate import evaluate
 
@@ -46,19 +48,17 @@ RESULTS = Path(__file__).parent / "results"
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each side")
-    parser.add_argument("--steps", type=int, default=10_000, help="steps in a turn")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rounds", type=positive_int, default=5, help="turns of each side")
+    parser.add_argument("--steps", type=positive_int, default=10_000, help="steps in a turn")
+    parser.add_argument("--seed", type=non_negative_int, default=0)
     parser.add_argument("--sides", nargs="+", choices=list(SIDES), default=list(SIDES))
     parser.add_argument("--to-threshold", action="store_true", help="time to a mean return of 475 instead")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="with --to-threshold")
-    parser.add_argument("--evaluation-period", type=int, default=10_000, help="with --to-threshold, in steps")
-    parser.add_argument("--out", type=Path, help="CSV")
+    parser.add_argument("--seeds", type=non_negative_int, nargs="+", default=[0, 1, 2], help="with --to-threshold")
+    parser.add_argument("--evaluation-period", type=positive_int, default=10_000, help="with --to-threshold, in steps")
+    parser.add_argument("--out", type=output_file, help="CSV")
     settings = parser.parse_args(argv)
     if settings.to_threshold and not {MINE, PLAIN} <= set(settings.sides):
         parser.error(f"--to-threshold compares {MINE!r} with {PLAIN!r}: --sides must have both")
-    if settings.evaluation_period < 1:
-        parser.error(f"--evaluation-period must be at least 1, got {settings.evaluation_period}")
     settings.out = settings.out or RESULTS / f"dqn_cartpole{'_threshold' if settings.to_threshold else ''}.csv"
     torch.set_num_threads(1)
     for name in missing():
@@ -67,17 +67,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows, complaint = to_threshold(settings)
     else:
         rows, complaint = race([name for name in settings.sides if name not in missing()], settings)
-    write(rows, settings.out)
+    write_table(settings.out, list(rows[0]), rows)
     if complaint:
         raise SystemExit(complaint)
-
-
-def write(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write rows as CSV."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), restval="")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def race(names: Sequence[str], settings: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
@@ -135,7 +127,7 @@ def to_threshold(settings: argparse.Namespace) -> tuple[list[dict[str, Any]], st
         for name in names:
             row = {"side": name, "seed": seed, **reach(SIDES[name](seed, TOTAL_STEPS // 2), settings.evaluation_period)}
             rows.append(row)
-            write(rows, settings.out)  # what takes minutes is not lost with what comes after it
+            write_table(settings.out, list(rows[0]), rows)  # what takes minutes is not lost with what comes after it
             print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
     seconds = {name: statistics.fmean(row["seconds"] for row in rows if row["side"] == name) for name in names}
     for name in names:
@@ -158,4 +150,4 @@ def reach(side: Side, period: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

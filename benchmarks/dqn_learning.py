@@ -17,6 +17,7 @@ import json
 import math
 import multiprocessing
 import statistics
+import sys
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -27,6 +28,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from _atari_sides import StepTengen
+from _command import non_negative_int, output_file, positive_int, write_table
 from scipy import stats  # type: ignore[import-untyped]  # it has no annotations
 from stable_baselines3 import DQN as SB3DQN
 from stable_baselines3.common.logger import Logger
@@ -35,8 +37,10 @@ from torch import nn
 
 from tengen.agents.dqn.config import DQNConfig
 from tengen.agents.random.config import RandomConfig
+from tengen.cli.guard import guarded
 from tengen.contracts import Environment, Policy
 from tengen.envs import EnvConfig, make_env
+from tengen.errors import UserError
 from tengen.evaluate import evaluate
 from tengen.loop import interact
 from tengen.perception.networks import torso
@@ -225,6 +229,9 @@ def read(path: Path) -> list[Point]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
+        table = csv.DictReader(file)
+        if not set(Point._fields[:-1]) <= set(table.fieldnames or ()):  # the last came later
+            raise UserError(f"{path} is not a table of this benchmark's: give another --out")
         return [
             Point(
                 row["env"],
@@ -235,20 +242,14 @@ def read(path: Path) -> list[Point]:
                 float(row["return_ci95"]),
                 row.get("settings") or "",
             )
-            for row in csv.DictReader(file)
+            for row in table
         ]
 
 
 def write(path: Path, points: Sequence[Point]) -> None:
     """Replace a CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     rows = sorted(points, key=lambda point: (point.env, point.settings, point))
-    new = path.with_suffix(".new")
-    with new.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(Point._fields)
-        writer.writerows(rows)
-    new.replace(path)
+    write_table(path, Point._fields, rows)
 
 
 def draw(points: Sequence[Point], path: Path) -> None:
@@ -275,20 +276,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", default="MinAtar/Breakout-v1", help="a MinAtar game")
-    parser.add_argument("--steps", type=int, default=100_000)
-    parser.add_argument("--eval-period", type=int, default=10_000, help="steps, a multiple of 8; divides --steps")
-    parser.add_argument("--episodes", type=int, default=50, help="of each evaluation")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "dqn_learning.csv")
+    parser.add_argument("--steps", type=positive_int, default=100_000)
+    parser.add_argument(
+        "--eval-period", type=positive_int, default=10_000, help="steps, a multiple of 8; divides --steps"
+    )
+    parser.add_argument("--episodes", type=positive_int, default=50, help="of each evaluation")
+    parser.add_argument("--seeds", type=non_negative_int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--jobs", type=positive_int, default=1, help="processes")
+    parser.add_argument("--out", type=output_file, default=Path(__file__).parent / "results" / "dqn_learning.csv")
     given = parser.parse_args(argv)
-    if min(given.steps, given.eval_period, given.episodes, given.jobs) < 1 or min(given.seeds) < 0:
-        parser.error("--steps, --eval-period, --episodes and --jobs must be at least 1, and --seeds not negative")
     if given.eval_period % NUM_ENVS or given.steps % given.eval_period:
         parser.error(
             f"--eval-period must be a multiple of {NUM_ENVS} that divides --steps, "
             f"got {given.eval_period} and {given.steps}"
         )
+    make_env(EnvConfig(given.env, 1), training=True).close()  # here its refusal is one line
     jobs = [
         Job(given.env, side, seed, given.steps, given.eval_period, given.episodes)
         for seed in dict.fromkeys(given.seeds)
@@ -320,4 +322,4 @@ def complete(points: Sequence[Point], jobs: Sequence[Job], path: Path, num_proce
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

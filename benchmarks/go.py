@@ -13,20 +13,22 @@ its leaves; said is what share of the time that takes, and what share the guesse
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import importlib.metadata
 import os
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from _command import output_file, positive_float, positive_int, write_table
 from _go_sides import sides
 
 import tengen
+from tengen.cli.guard import guarded
 from tengen.envs.go.rules import Rules
 from tengen.envs.go.simulator import Go
 
@@ -51,11 +53,11 @@ COLUMNS = (
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each side")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of a turn")
+    parser.add_argument("--rounds", type=positive_int, default=5, help="turns of each side")
+    parser.add_argument("--seconds", type=positive_float, default=1.0, help="of a turn")
     parser.add_argument("--sizes", type=int, nargs="+", default=[9, 19])
     parser.add_argument("--parts", nargs="+", default=[*PARTS], choices=PARTS)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "go.csv", help="CSV")
+    parser.add_argument("--out", type=output_file, default=Path(__file__).parent / "results" / "go.csv", help="CSV")
     settings = parser.parse_args(argv)
 
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core for all, whatever threads a peer has
@@ -63,10 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for part in settings.parts:
         for size in settings.sizes:
             rows += PARTS[part](size, settings)
-    with settings.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(settings.out, COLUMNS, rows)
 
 
 def playouts(size: int, settings: argparse.Namespace) -> list[dict[str, Any]]:
@@ -155,4 +154,4 @@ def row(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -10,7 +10,6 @@ called illegal.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import time
 from collections import Counter
@@ -18,7 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from _command import output_file, write_table
 
+from tengen.cli.guard import guarded
 from tengen.envs.go.coordinates import letter_of, vertex_of
 from tengen.envs.go.games import Census, Games, collect
 from tengen.envs.go.gtp_client import GTPClient, find_program
@@ -115,8 +116,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--size", type=int, default=19)
-    parser.add_argument("--bad", type=Path, help="write a line for each file that was left out")
-    parser.add_argument("--csv", type=Path, help="write the counts")
+    parser.add_argument("--bad", type=output_file, help="write a line for each file that was left out")
+    parser.add_argument("--csv", type=output_file, help="write the counts")
     arguments = parser.parse_args()
     began = time.monotonic()
     records = list(read_records(arguments.folders, arguments.size))
@@ -137,10 +138,9 @@ def main() -> int:
     if arguments.bad is not None:
         arguments.bad.write_text("".join(f"{bad.name}\t{bad.reason}\t{bad.detail}\n" for bad in census.bad))
     if arguments.csv is not None:
-        with arguments.csv.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([("what", "count"), *counts.items()])
+        write_table(arguments.csv, ("what", "count"), counts.items())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -13,18 +13,20 @@ Exits with code 1 where anything differs.
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import importlib
 import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import _gnugo
 import numpy as np
+from _command import non_negative_int, output_file, write_table
 
+from tengen.cli.guard import guarded
 from tengen.envs.go.gtp_client import GTPClient
 from tengen.envs.go.rules import Refusal, Rules
 from tengen.envs.go.sgf import Record, read_records
@@ -37,13 +39,15 @@ COLUMNS = ("date", "oracle", "version", "games", "number_of_games", "size", "wha
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the comparisons."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--positions", type=int, default=100_000, help="compared with OpenSpiel, at least")
+    parser.add_argument("--positions", type=non_negative_int, default=100_000, help="compared with OpenSpiel, at least")
     parser.add_argument(
-        "--games", type=int, default=200, help="compared with GNU Go: random ones, and as many real ones"
+        "--games", type=non_negative_int, default=200, help="compared with GNU Go: random ones, and as many real ones"
     )
     parser.add_argument("--data", type=Path, help="a folder of SGF files or archives of them, 19x19")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "go_oracles.csv", help="CSV")
+    parser.add_argument("--seed", type=non_negative_int, default=0)
+    parser.add_argument(
+        "--out", type=output_file, default=Path(__file__).parent / "results" / "go_oracles.csv", help="CSV"
+    )
     settings = parser.parse_args(argv)
     settings.records = [] if settings.data is None else list(read_records([settings.data]))
 
@@ -56,10 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print("  ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
             for line in found[:10]:
                 print("  " + line[:500])
-            with settings.out.open("w", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS, restval="")
-                writer.writeheader()
-                writer.writerows(rows)
+            write_table(settings.out, COLUMNS, rows)
     if differences:
         raise SystemExit(f"{len(differences)} differences")
 
@@ -199,4 +200,4 @@ def gnu_go_version() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -10,15 +10,17 @@ Speed is in positions a second, each kind of computation in turn, over and over:
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _command import output_file, positive_float, positive_int, write_table
 
+from tengen.cli.guard import guarded
 from tengen.run.fit import open_fit
 from tengen.tracking import read_metrics
 
@@ -38,15 +40,14 @@ def export_curve(run: Path, out: Path) -> None:
     rows = list(read_metrics(run / "metrics.jsonl"))
     tested = [row for row in rows if "eval/top1" in row]
     learnt = [row for row in rows if "losses/top1" in row]
-    with out.with_suffix(".csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["kind", "update", "positions", "top1", "top5", "policy_loss", "value_error", "winner"])
-        for kind, prefix, chosen in (("kept aside", "eval", tested), ("training", "losses", learnt)):
-            for row in chosen:
-                step = row["global_step"]
-                names = ("top1", "top5", "policy_loss", "value_error", "winner")
-                values = [f"{row[f'{prefix}/{name}']:.4f}" if f"{prefix}/{name}" in row else "" for name in names]
-                writer.writerow([kind, step, step * batch, *values])
+    names = ("top1", "top5", "policy_loss", "value_error", "winner")
+    points = [
+        [kind, row["global_step"], row["global_step"] * batch]
+        + [f"{row[f'{prefix}/{name}']:.4f}" if f"{prefix}/{name}" in row else "" for name in names]
+        for kind, prefix, chosen in (("kept aside", "eval", tested), ("training", "losses", learnt))
+        for row in chosen
+    ]
+    write_table(out.with_suffix(".csv"), ["kind", "update", "positions", *names], points)
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     for rows, prefix, colour, label in (
         (learnt, "losses", "0.75", "training batches"),
@@ -100,8 +101,7 @@ def measure_speed(path: Path, threads: int, seconds: float, table: Path | None) 
     for row in (head, *rows):
         print("  ".join(f"{cell:>18}" for cell in row))
     if table is not None:
-        with table.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([head, *rows])
+        write_table(table, head, rows)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -110,12 +110,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     curve = verbs.add_parser("curve")
     curve.add_argument("run", type=Path)
-    curve.add_argument("--out", type=Path, required=True, help="path without its ending")
+    curve.add_argument("--out", type=output_file, required=True, help="path without its ending")
     speed = verbs.add_parser("speed")
     speed.add_argument("network", type=Path)
-    speed.add_argument("--threads", type=int, default=2)
-    speed.add_argument("--seconds", type=float, default=2.0, help="for each number")
-    speed.add_argument("--csv", type=Path)
+    speed.add_argument("--threads", type=positive_int, default=2)
+    speed.add_argument("--seconds", type=positive_float, default=2.0, help="for each number")
+    speed.add_argument("--csv", type=output_file)
     settings = parser.parse_args(argv)
     if settings.verb == "curve":
         export_curve(settings.run, settings.out)
@@ -124,4 +124,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -33,11 +33,14 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from _command import non_negative_int, output_file, positive_int, write_table
 from numpy.typing import NDArray
 
 from tengen.actions import random_actions
+from tengen.cli.guard import guarded
 from tengen.envs import EnvConfig, make_env
 from tengen.evaluate import evaluate
+from tengen.registry import resolve_agent
 from tengen.tracking import read_metrics
 from tengen.types import Ints, TimeStep
 
@@ -86,20 +89,23 @@ class Job:
         return self.folder / "evaluation.json"
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the benchmark."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return 1 where a run failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("agents", nargs="+")
     parser.add_argument("--games", nargs="+", default=GAMES, choices=GAMES)
-    parser.add_argument("--steps", type=int, default=1_000_000)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--episodes", type=int, default=100)
-    parser.add_argument("--random-episodes", type=int, default=1_000)
-    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    parser.add_argument("--steps", type=positive_int, default=1_000_000)
+    parser.add_argument("--seeds", type=non_negative_int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--episodes", type=positive_int, default=100)
+    parser.add_argument("--random-episodes", type=positive_int, default=1_000)
+    parser.add_argument("--jobs", type=positive_int, default=1, help="processes at a time")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs, AGENT/GAME/SEED")
     parser.add_argument("--report", action="store_true", help="train nothing")
-    parser.add_argument("--out", type=Path, help="path without its ending")
+    parser.add_argument("--out", type=output_file, help="path without its ending")
     settings = parser.parse_args(argv)
+    for agent in settings.agents:
+        resolve_agent(agent)
+    failed: list[str] = []
     jobs = [
         Job(agent, game, seed, settings.runs / agent / game / str(seed))
         for agent in settings.agents
@@ -125,6 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_csv(table_path, (asdict(row) for row in [*baselines, *rows]))
         write_csv(curves_path, points)
         draw(settings.out.with_suffix(".png"), points, baselines)
+    return 1 if failed else 0
 
 
 def make(job: Job, steps: int, episodes: int) -> str:
@@ -292,10 +299,7 @@ def value_of(name: str, text: str) -> str | int | float:
 def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows with a head."""
     rows = list(rows)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, list(rows[0]), rows)
     print(f"written: {path}")
 
 
@@ -331,4 +335,4 @@ def over_seeds(points: Sequence[dict[str, Any]]) -> tuple[NDArray[np.int64], NDA
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

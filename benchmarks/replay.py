@@ -21,18 +21,21 @@ more than 8 GB.
 from __future__ import annotations
 
 import argparse
-import csv
 import gc
 import importlib.metadata
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _command import non_negative_int, output_file, positive_float, positive_int, write_table
 from _replay_sides import STACK, Game, Ours, Side, number_of, sides
+
+from tengen.cli.guard import guarded
 
 WANTED_RATE, WANTED_BYTES = 10_000.0, 8e9
 COLUMNS = (
@@ -54,13 +57,15 @@ COLUMNS = (
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each side")
-    parser.add_argument("--seconds", type=float, default=0.5, help="of a turn")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--capacity", type=int, default=30_000, help="of each replay that is raced")
-    parser.add_argument("--length", type=int, default=180, help="steps of an episode")
-    parser.add_argument("--million", type=int, default=1_000_000, help="capacity of the large one; 0: none")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "replay.csv", help="CSV")
+    parser.add_argument("--rounds", type=positive_int, default=7, help="turns of each side")
+    parser.add_argument("--seconds", type=positive_float, default=0.5, help="of a turn")
+    parser.add_argument("--batch-size", type=positive_int, default=32)
+    parser.add_argument("--capacity", type=positive_int, default=30_000, help="of each replay that is raced")
+    parser.add_argument("--length", type=positive_int, default=180, help="steps of an episode")
+    parser.add_argument(
+        "--million", type=non_negative_int, default=1_000_000, help="capacity of the large one; 0: none"
+    )
+    parser.add_argument("--out", type=output_file, default=Path(__file__).parent / "results" / "replay.csv", help="CSV")
     settings = parser.parse_args(argv)
 
     rows, complaints = [], []
@@ -75,10 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows.append(large(settings))
         if rows[-1]["bytes_per_transition"] * settings.million > WANTED_BYTES:
             complaints.append(f"{settings.million} frames take more than {WANTED_BYTES / 1e9:g} GB")
-    with settings.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows({name: shown(value) for name, value in row.items()} for row in rows)
+    write_table(settings.out, COLUMNS, ({name: shown(value) for name, value in row.items()} for row in rows))
     if complaints:
         raise SystemExit("\n".join(complaints))
 
@@ -211,4 +213,4 @@ def shown(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import io
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from _command import non_negative_int, output_file, positive_int, write_table
+
 from tengen.cli import main as tengen
+from tengen.cli.guard import guarded
 
 COLUMNS = ("seed", "step", "episodes", "return_mean", "return_ci95", "return_min", "return_max")
 
@@ -26,12 +29,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("agent")
     parser.add_argument("--env", required=True)
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", required=True)
-    parser.add_argument("--episodes", type=int, default=100)
-    parser.add_argument("--eval-seed", type=int, default=100_000)
+    parser.add_argument("--steps", type=positive_int, required=True)
+    parser.add_argument("--seeds", type=non_negative_int, nargs="+", required=True)
+    parser.add_argument("--episodes", type=positive_int, default=100)
+    parser.add_argument("--eval-seed", type=non_negative_int, default=100_000)
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs, one for each seed")
-    parser.add_argument("--out", type=Path, help="CSV")
+    parser.add_argument("--out", type=output_file, help="CSV")
     settings, options = parser.parse_known_args(argv)
     rows = []
     for seed in settings.seeds:
@@ -47,8 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows.append([result[column] for column in COLUMNS])
         print("  ".join(f"{column} {result[column]}" for column in COLUMNS), flush=True)
     if settings.out is not None:
-        with settings.out.open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *rows])
+        write_table(settings.out, COLUMNS, rows)
 
 
 def output(arguments: Sequence[str]) -> str:
@@ -61,4 +63,4 @@ def output(arguments: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

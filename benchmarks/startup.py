@@ -8,13 +8,16 @@ Exits with code 1 where a median is over its budget.
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from _command import output_file, positive_int, write_table
+
+from tengen.cli.guard import guarded
 
 COLUMNS = ("command", "median_ms", "min_ms", "max_ms", "budget_ms", "runs")
 TENGEN = Path(sys.executable).parent / "tengen"
@@ -28,8 +31,12 @@ BUDGETS = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=20, help="timed runs of each command, after one that is not")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "startup.csv", help="CSV")
+    parser.add_argument(
+        "--runs", type=positive_int, default=20, help="timed runs of each command, after one that is not"
+    )
+    parser.add_argument(
+        "--out", type=output_file, default=Path(__file__).parent / "results" / "startup.csv", help="CSV"
+    )
     settings = parser.parse_args(argv)
     rows, slow = [], []
     for command, budget in BUDGETS.items():
@@ -40,8 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("  ".join(f"{column} {value}" for column, value in zip(COLUMNS, rows[-1], strict=True)), flush=True)
         if median > budget:
             slow.append(f"{name}: {median:.0f} ms, over its budget of {budget} ms")
-    with settings.out.open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
+    write_table(settings.out, COLUMNS, rows)
     if slow:
         raise SystemExit("\n".join(slow))
 
@@ -57,4 +63,4 @@ def wall_times(arguments: Sequence[str], num_runs: int) -> list[float]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -15,7 +15,6 @@ longer than a second to its first step.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import random
@@ -31,8 +30,10 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from _command import non_negative_int, output_file, positive_int, write_table
 
 from tengen.agents.tabular import QLearningConfig, TabularAgent
+from tengen.cli.guard import guarded
 from tengen.contracts import TabledEnvironment
 from tengen.envs import EnvConfig, make_env
 from tengen.loop import interact
@@ -146,14 +147,22 @@ class Driver:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each side")
-    parser.add_argument("--plain-steps", type=int, default=100_000, help="steps of the plain loop in a turn")
-    parser.add_argument("--compiled-steps", type=int, default=10_000_000, help="steps of the compiled driver in a turn")
-    parser.add_argument("--python-steps", type=int, default=20_000, help="steps of the Python driver in a turn")
-    parser.add_argument("--starts", type=int, default=5, help="timed starts")
-    parser.add_argument("--size", type=int, default=1_000, help="cells on a side of the grid for value iteration")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "tabular.csv", help="CSV")
+    parser.add_argument("--rounds", type=positive_int, default=7, help="turns of each side")
+    parser.add_argument("--plain-steps", type=positive_int, default=100_000, help="steps of the plain loop in a turn")
+    parser.add_argument(
+        "--compiled-steps", type=positive_int, default=10_000_000, help="steps of the compiled driver in a turn"
+    )
+    parser.add_argument(
+        "--python-steps", type=positive_int, default=20_000, help="steps of the Python driver in a turn"
+    )
+    parser.add_argument("--starts", type=positive_int, default=5, help="timed starts")
+    parser.add_argument(
+        "--size", type=positive_int, default=1_000, help="cells on a side of the grid for value iteration"
+    )
+    parser.add_argument("--seed", type=non_negative_int, default=0)
+    parser.add_argument(
+        "--out", type=output_file, default=Path(__file__).parent / "results" / "tabular.csv", help="CSV"
+    )
     settings = parser.parse_args(argv)
 
     rows, complaints = [], []
@@ -165,10 +174,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if rows[-1]["median"] > WANTED_START:
         complaints.append(f"a second start takes {rows[-1]['median']:.2f} s, {WANTED_START:g} s are wanted")
     rows += plan(settings.size)
-    with settings.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows({name: shown(value) for name, value in row.items()} for row in rows)
+    write_table(settings.out, COLUMNS, ({name: shown(value) for name, value in row.items()} for row in rows))
     if complaints:
         raise SystemExit("\n".join(complaints))
 
@@ -280,4 +286,4 @@ def shown(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

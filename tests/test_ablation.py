@@ -239,7 +239,7 @@ def test_processes_give_the_rows_that_one_gives() -> None:
     [
         (["--only", "no_replya"], "no_replay"),
         (["--task", "cartpole", "--only", "pop_art"], "cartpole has no arm pop_art"),
-        (["--jobs", "0"], "--jobs must be at least 1"),
+        (["--jobs", "0"], "argument --jobs: must be a whole number of at least 1"),
     ],
 )
 def test_what_there_is_not_is_refused_in_words(

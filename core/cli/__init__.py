@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+
+from tengen.cli.guard import guarded
 
 __all__ = ["main"]
 
@@ -24,9 +25,6 @@ _COMMANDS = {
     "list": "list agents, environments, presets, protocols or planners",
 }
 
-_MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
-"""What the machine refuses: no mistake in the program, so no traceback."""
-
 _EXAMPLES = """\
 examples:
   tengen train dqn --env CartPole-v1
@@ -39,29 +37,8 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 1: a wanted return missed, 2: bad input, a full disk, 128 + N: signal N."""
-    from tengen.errors import UserError
-
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        code = _dispatch(arguments)
-        sys.stdout.flush()
-        return code
-    except UserError as error:
-        return _complain(str(error), 2)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        return _hush()
-    except OSError as error:
-        if error.errno not in _MACHINE_ERRORS:
-            raise
-        return _complain(f"{error}; what was saved before is intact", 2)
-    except MemoryError as error:
-        return _complain_of_memory(error)
-    except RuntimeError as error:
-        if "allocate memory" in str(error) or "out of memory" in str(error):  # as torch says it
-            return _complain_of_memory(error)
-        raise
-    except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+    return guarded(lambda: _dispatch(arguments))
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -104,20 +81,3 @@ def _help() -> str:
             _EXAMPLES,
         ]
     )
-
-
-def _complain_of_memory(error: Exception) -> int:
-    return _complain(f"out of memory ({error}): ask for less, such as a smaller replay or fewer environments", 2)
-
-
-def _complain(message: str, code: int) -> int:
-    """Print one line on standard error, whatever a library put into its message, and return the exit code."""
-    print(f"tengen: error: {' '.join(message.split())}", file=sys.stderr)
-    return code
-
-
-def _hush() -> int:
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
-    return 128 + 13
