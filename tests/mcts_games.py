@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tengen.contracts import Simulator
+from tengen.envs.connect_four import ConnectFour, ConnectFourStates
 from tengen.planners.mcts.evaluators import Evaluation
 from tengen.planners.mcts.seeds import Seeds
 from tengen.planners.mcts.states import take_states
@@ -91,6 +92,29 @@ def tictactoe_values(board: bytes) -> dict[int, float]:
         worth[action] = float(reward[0])
         if discount[0] != 0:
             worth[action] += float(discount[0]) * max(tictactoe_values(after.astype(np.int8).tobytes()).values())
+    return worth
+
+
+CONNECT_FOUR_ENDS = (
+    "2252576253462244111563365343671351441",
+    "7422341735647741166133573473242566",
+    "23163416124767223154467471272416755633",
+)
+"""Games of connect four that are nearly over, as columns 1 to 7."""
+
+
+def connect_four_values(states: ConnectFourStates) -> dict[int, int]:
+    """Return what each action is worth in the first of some games, by minimax over the simulator."""
+    return _connect_four_values(int(states.own[0]), int(states.taken[0]))
+
+
+@cache
+def _connect_four_values(own: int, taken: int) -> dict[int, int]:
+    game, worth = ConnectFour(), {}
+    states = ConnectFourStates(np.array([own], np.uint64), np.array([taken], np.uint64))
+    for action in np.flatnonzero(game.legal(states)[0]).tolist():
+        after, (reward,), (discount,) = game.step(states, np.array([action]))
+        worth[action] = int(reward) if discount == 0 else -max(connect_four_values(after).values())
     return worth
 
 

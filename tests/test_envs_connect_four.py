@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numba
 import numpy as np
 import pytest
+from mcts_games import CONNECT_FOUR_ENDS, connect_four_values
 
 from tengen.contracts import PlayoutSimulator, SymmetricSimulator
 from tengen.envs import EnvConfig, make_env
@@ -114,32 +113,12 @@ def test_lines_do_not_run_from_a_columns_top_into_the_next() -> None:
     assert GAME.legal(states)[0].tolist() == [False, True, True, True, True, True, True]
 
 
-@cache
-def value(own: int, taken: int) -> int:
-    """Return what a position is worth for the side to move, by minimax over the simulator."""
-    states = ConnectFourStates(np.array([own], np.uint64), np.array([taken], np.uint64))
-    actions = np.flatnonzero(GAME.legal(states)[0])
-    which = np.zeros(len(actions), np.int64)
-    after, reward, discount = GAME.step(ConnectFourStates(*(leaf[which] for leaf in states)), actions)
-    if reward.any():
-        return 1
-    worth = [-value(int(a), int(b)) if d else 0 for a, b, d in zip(*after, discount, strict=True)]
-    return max(worth)
-
-
-# Ends of games, of which the side to move wins, loses or draws; solved by the minimax above.
-@pytest.mark.parametrize(
-    ("columns", "expected"),
-    [
-        ("2252576253462244111563365343671351441", -1),
-        ("7422341735647741166133573473242566", 1),
-        ("23163416124767223154467471272416755633", 0),
-    ],
-)
+# Ends of games, of which the side to move wins, loses or draws.
+@pytest.mark.parametrize(("columns", "expected"), list(zip(CONNECT_FOUR_ENDS, (-1, 1, 0), strict=True)))
 def test_ends_of_games_have_their_known_values(columns: str, expected: int) -> None:
     states, _, discount = played(columns)
     assert discount == -1.0
-    assert value(int(states.own[0]), int(states.taken[0])) == expected
+    assert max(connect_four_values(states).values()) == expected
 
 
 def test_playouts_are_games_by_the_rules_and_each_depends_on_its_seed_alone() -> None:

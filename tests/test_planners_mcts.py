@@ -8,8 +8,9 @@ import time
 import numba
 import numpy as np
 import pytest
-from mcts_games import RandomTree, played, tictactoe_values
+from mcts_games import CONNECT_FOUR_ENDS, RandomTree, connect_four_values, played, tictactoe_values
 
+from tengen.envs.connect_four import ConnectFour
 from tengen.envs.tictactoe import TicTacToe
 from tengen.planners.mcts import (
     Budget,
@@ -50,6 +51,22 @@ def test_on_tic_tac_toe_the_most_visited_move_is_a_minimax_move(settings: Search
     assert result.values[0, best] == pytest.approx(worth[best], abs=0.25)
     assert result.visits[0].sum() == SIMULATIONS
     assert not result.visits[0][state[0] != 0].any()
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["uct", "rave", "puct"])
+@pytest.mark.parametrize("columns", CONNECT_FOUR_ENDS)
+def test_at_the_end_of_connect_four_the_most_visited_move_is_a_minimax_move(
+    settings: SearchSettings, columns: str
+) -> None:
+    game = ConnectFour()
+    states = played(game, [int(column) - 1 for column in columns])
+    worth = connect_four_values(states)
+    search = Search(game, light_playouts(game), settings)
+    search.reset(states)
+    result = search.run(Budget(simulations=SIMULATIONS), rng())
+    best = int(result.actions[0])
+    assert worth[best] == max(worth.values())
+    assert result.values[0, best] == pytest.approx(worth[best], abs=0.1)
 
 
 @pytest.mark.parametrize("rule", ["uct", "puct"])

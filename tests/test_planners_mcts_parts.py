@@ -24,10 +24,11 @@ from tengen.planners.mcts import (
     sample_actions,
     should_resign,
 )
-from tengen.planners.mcts.evaluators import masked_softmax
-from tengen.planners.mcts.seeds import hashed
+from tengen.planners.mcts.evaluators import Evaluation, masked_softmax
+from tengen.planners.mcts.seeds import Seeds, hashed
+from tengen.planners.mcts.settings import SelectRule
 from tengen.planners.mcts.states import same_states, take_states
-from tengen.types import Array
+from tengen.types import Array, Bools
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")  # where kernels run uncompiled
 
@@ -128,6 +129,41 @@ def test_a_search_with_a_network_finds_a_win() -> None:
     assert result.values[0, 3] == 1.0
 
 
+@pytest.mark.parametrize("broken", ["logits", "values"])
+@pytest.mark.parametrize("rule", ["puct", "gumbel"])
+def test_a_network_that_answers_with_no_numbers_is_refused(rule: SelectRule, broken: str) -> None:
+    def diverged(observation: Array) -> tuple[Array, Array]:
+        logits, values = by_columns(observation)
+        return (logits * np.nan, values) if broken == "logits" else (logits, values * np.nan)
+
+    game = ConnectFour()
+    search = Search(game, network(game, diverged), SearchSettings(rule=rule))
+    search.reset(played(game, [3]))
+    with pytest.raises(UserError, match="a network answers with nan or inf"):
+        search.run(Budget(simulations=8), rng())
+
+
+def test_a_policy_that_guesses_no_numbers_is_refused() -> None:
+    game = ConnectFour()
+    states = played(game, [3])
+    guess = policy_guess(game, lambda observation: (np.full((len(observation), 7), np.nan, np.float32), np.zeros(1)))
+    with pytest.raises(UserError, match="a network answers with nan or inf"):
+        guess(states, game.legal(states))
+
+
+@pytest.mark.parametrize("rule", ["uct", "puct", "gumbel"])
+def test_values_that_are_no_numbers_lead_to_no_edge_that_is_not_there(rule: SelectRule) -> None:
+    game = ConnectFour()
+
+    def judge(states: Any, legal: Bools | None, seeds: Seeds) -> Evaluation:
+        priors = None if legal is None else np.full(legal.shape, np.nan, np.float32)
+        return Evaluation(priors, np.full(len(seeds), np.nan))
+
+    search = Search(game, judge, SearchSettings(rule=rule, leaves=4, max_nodes=50))
+    search.reset(played(game, [3]))
+    assert search.run(Budget(simulations=100), rng()).visits.sum() == 100
+
+
 def test_actions_are_drawn_by_visits_and_temperature() -> None:
     result = a_result([10, 30, 0], [0.0, 0.1, 0.0])
     assert sample_actions(result, 0.0, [rng()]).tolist() == [1]
@@ -161,7 +197,8 @@ def test_a_game_is_resigned_where_even_the_best_is_lost(
         ({"noise": 1.5}, "noise of a search must be between 0 and 1, and finite, got 1.5"),
         ({"exploration_base": 0.0}, "exploration_base of a search must be greater than 0, and finite, got 0"),
         ({"exploration": float("inf")}, "exploration of a search must be 0 or more, and finite, got inf"),
-        ({"fpu": float("nan")}, "fpu of a search must be a number or none, got nan"),
+        ({"fpu": float("nan")}, "fpu of a search must be none or a number above -inf, got nan"),
+        ({"fpu": -float("inf")}, "fpu of a search must be none or a number above -inf, got -inf"),
     ],
 )
 def test_settings_out_of_their_range_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -209,6 +209,21 @@ def test_a_full_tree_goes_on_without_new_nodes() -> None:
     assert result.visits.sum() == FEW
 
 
+def test_a_full_tree_asks_no_more_for_guesses() -> None:
+    game = TicTacToe()
+    asked = []
+
+    def guess(states: Any, legal: Bools) -> tuple[Array, Array]:
+        asked.append(len(legal))
+        return np.zeros(legal.shape, np.float32), np.ones(legal.shape, np.float32)
+
+    settings = SearchSettings(max_nodes=10, rave_equivalence=50.0, expand_visits=2)
+    search = Search(game, light_playouts(game), settings, guess)
+    search.reset(game.init(rng(0), 1))
+    search.run(Budget(simulations=FEW), rng(0))
+    assert sum(asked) == search.num_nodes[0] == 10
+
+
 @pytest.mark.parametrize("considered", [1, 2, 3, 4, 7, 16])
 @pytest.mark.parametrize("simulations", [0, 1, 2, 5, 16, 33, 200])
 def test_sequential_halving_visits_as_the_algorithm_says(considered: int, simulations: int) -> None:

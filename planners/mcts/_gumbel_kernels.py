@@ -69,7 +69,7 @@ def choose_improved(tree: Tree, rule: Rule, row: int, node: int) -> int:
     for edge in range(start, stop):
         probability = np.exp(improved_logit(tree, rule, row, edge, mix, most) - greatest) / norm
         score = probability - (tree.visits[row, edge] + tree.pending[row, edge]) / (1 + total)
-        if score > best_score:
+        if best < 0 or score > best_score:
             best, best_score = edge, score
     return best
 
@@ -104,7 +104,9 @@ def _best_at(tree: Tree, rule: Rule, root: Root, row: int, level: int) -> int:
             continue
         fits = tree.visits[row, edge] + tree.pending[row, edge] - root.base[row, action] == level
         score = root.gumbel[row, action] + improved_logit(tree, rule, row, edge, mix, most)
-        if (fits and not found) or (fits == found and score > best_score):  # where none fits, the best of all
+        if (
+            best < 0 or (fits and not found) or (fits == found and score > best_score)
+        ):  # where none fits, the best of all
             best, best_score, found = edge, score, found or fits
     return best
 

@@ -4,7 +4,8 @@ B games (rows) side by side, each with a tree of its own: N nodes, and E edges, 
 for each legal action (A). A batch is M leaves, several of each game. Nothing in a row depends on other rows.
 
 An edge's value is for the side that moves along it: reward + discount * (value of what follows), so that a discount of
--1 is negamax, 1 a game of one, and 0 the end. Start reading at `select` and `record`.
+-1 is negamax, 1 a game of one, and 0 the end. Start reading at `select` and `record`. Where scores are nan, the first
+edge is chosen: none would be an index out of the arrays.
 
 N(a), W(a), Q(a) = W / N and P(a) are an edge's visits, sum of values, mean value and prior probability, as usual.
 UCB1: Auer et al. 2002, theorem 1; UCT: Kocsis and Szepesvari 2006. RAVE: Gelly and Silver 2011, section 4, with the
@@ -175,7 +176,7 @@ def _descend(tree: Tree, rule: Rule, root: Root, leaves: Leaves, row: int, i: in
         return _TERMINAL
     visits = tree.visits[row, edge] + waiting + 1
     due = visits == rule.expand_visits or (waiting == 0 and visits > rule.expand_visits)
-    leaves.grows[i] = due and child < 0
+    leaves.grows[i] = due and child < 0 and tree.num_nodes[row] < tree.first_edge.shape[1]  # unless it is full
     leaves.node[i] = node
     leaves.action[i] = tree.action[row, edge]
     return _EVALUATE
@@ -232,7 +233,7 @@ def _choose_uct(tree: Tree, rule: Rule, root: Root, row: int, node: int) -> int:
                 score += beta * (tree.amaf_sum[row, edge] / others - score)
             if bonus > 0.0:
                 score += bonus / np.sqrt(n)
-        if score > best_score:
+        if best < 0 or score > best_score:
             best, best_score = edge, score
     return best
 
@@ -264,6 +265,6 @@ def _choose_puct(tree: Tree, rule: Rule, root: Root, row: int, node: int) -> int
         n = tree.visits[row, edge] + pending
         score = untried if n == 0 else (tree.value_sum[row, edge] - rule.virtual_loss * pending) / n
         score += bonus * prior / (1 + n)
-        if score > best_score:
+        if best < 0 or score > best_score:
             best, best_score = edge, score
     return best

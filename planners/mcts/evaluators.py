@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from tengen.contracts import PlayoutSimulator, Simulator, SymmetricSimulator
+from tengen.errors import UserError
 from tengen.planners.mcts.seeds import Seeds, hashed
 from tengen.planners.mcts.states import map_states, num_rows, take_states
 from tengen.types import Array, Bools, Floats, Playouts
@@ -87,6 +88,8 @@ def network(simulator: Simulator, function: NetworkFunction, *, symmetries: bool
         simulator: The rules.
         function: The network, on arrays.
         symmetries: Show it each state from a side drawn by the leaf's seed, where the simulator has any.
+
+    What it returns raises UserError where the network's answers are not finite.
     """
     turning = simulator if symmetries and isinstance(simulator, SymmetricSimulator) else None
 
@@ -102,6 +105,7 @@ def network(simulator: Simulator, function: NetworkFunction, *, symmetries: bool
                 observation[rows] = turning.transform(observation[rows], int(k))
             logits, values = function(observation)
             logits = np.take_along_axis(logits, turning.symmetry_actions[sides.astype(np.int64)], axis=1)
+        _check(values)
         return Evaluation(None if legal is None else masked_softmax(logits, legal), values)
 
     return evaluate
@@ -124,12 +128,22 @@ def mixed(valued: Evaluate, played: Evaluate, weight: float) -> Evaluate:
 
 
 def masked_softmax(logits: Array, legal: Bools) -> Array:
-    """Return probabilities of the legal actions, float32 [M, A]; 0 for the others."""
+    """Return probabilities of the legal actions, float32 [M, A]; 0 for the others.
+
+    Raises:
+        UserError: They are no numbers.
+    """
     shifted = np.where(legal, logits, -np.inf).astype(np.float32)
     shifted -= shifted.max(axis=1, keepdims=True)
     weights = np.exp(shifted)
     probabilities: Array = weights / weights.sum(axis=1, keepdims=True)
+    _check(probabilities)
     return probabilities
+
+
+def _check(answers: Array) -> None:
+    if not np.isfinite(answers).all():
+        raise UserError("a network answers with nan or inf: its weights are broken, or its training has diverged")
 
 
 class _StepPlayouts:

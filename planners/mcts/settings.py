@@ -70,8 +70,8 @@ class SearchSettings:
         self._check("noise", 0 <= self.noise <= 1, "between 0 and 1")
         if self.exploration is not None:
             self._check("exploration", self.exploration >= 0, "0 or more")
-        if self.fpu is not None and math.isnan(self.fpu):
-            raise UserError("fpu of a search must be a number or none, got nan")
+        if self.fpu is not None and not self.fpu > -math.inf:
+            raise UserError(f"fpu of a search must be none or a number above -inf, got {self.fpu:g}")
         if self.rave_equivalence and self.rule != "uct":
             raise UserError(f"rave_equivalence is for the rule uct, got {self.rave_equivalence:g} with {self.rule}")
 
