@@ -159,6 +159,21 @@ def test_which_thread_is_faster_changes_nothing(fields: dict[str, Any]) -> None:
     assert played(0.005, 0.005, **fields) == expected
 
 
+@pytest.mark.parametrize("fields", [{}, EVERYTHING], ids=["plain", "everything"])
+def test_a_policy_that_is_kept_can_be_asked_while_the_learner_learns(fields: dict[str, Any]) -> None:
+    def learnt(asks: bool) -> str:
+        env = make_env(CARTPOLES, training=True)
+        agent = build_dqn(env.spec, overlap=True, learn_period=3, batch_size=4, backend="torch", **fields)
+        policy, rng = agent.policy(), np.random.default_rng(0)
+        for tick in interact(agent, Late(env, agent, 0, 0.002), 150, seed=0):
+            if asks:
+                policy.act(tick.next_step, rng)
+                policy.action_values(tick.next_step)  # type: ignore[attr-defined]
+        return digest_state(agent.state_dict())
+
+    assert learnt(asks=True) == learnt(asks=False)
+
+
 def test_what_overlaps_acts_by_what_was_known_a_tick_before() -> None:
     """It is one tick behind the same agent without overlap, and otherwise does the same."""
     env = make_env(CARTPOLE, training=True)

@@ -39,6 +39,14 @@ def test_dqn_has_a_preset_for_each_environment_it_is_shown_on(env_id: str, name:
     assert found.name == name
 
 
+def test_atari_is_learnt_in_bfloat16_where_the_processor_has_it() -> None:
+    atari = [preset for preset in presets.presets().values() if preset.env == "ALE/*"]
+    ours = [preset for preset in atari if not preset.agent.startswith("sb3:")]
+    assert {preset.agent for preset in ours} >= {"dqn", "rainbow", "pqn"}
+    for preset in ours:
+        assert preset.settings["agent"]["precision"] == "auto", preset.name
+
+
 def test_another_environment_or_agent_has_none() -> None:
     assert find_preset("dqn", "CartPole-v0") is None
     assert find_preset("random", "CartPole-v1") is None

@@ -92,8 +92,7 @@ class DQN:
 
     def policy(self) -> Policy:
         """Return the greedy policy; it goes on learning with the agent."""
-        self.pace.finish()
-        return GreedyPolicy(self.learner)
+        return GreedyPolicy(self.learner, self.pace.finish)
 
     def state_dict(self) -> State:
         """Return networks, optimizer, replay, generator and counters."""

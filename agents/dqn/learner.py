@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -306,15 +307,23 @@ class TorchLearner:
 
 
 class GreedyPolicy:
-    """Picks the action of the greatest value."""
+    """Picks the action of the greatest value.
 
-    def __init__(self, learner: Learner) -> None:
+    Args:
+        learner: Knows the values.
+        rest: Waits until the learner is at rest; nothing unless given.
+    """
+
+    def __init__(self, learner: Learner, rest: Callable[[], None] | None = None) -> None:
         self.learner = learner
+        self._rest = rest or (lambda: None)
 
     def act(self, step: TimeStep, rng: np.random.Generator) -> Ints:
         """Return one legal action for each row, [B]."""
+        self._rest()
         return self.learner.greedy_actions(step.observation, step.legal)
 
     def action_values(self, step: TimeStep) -> Floats:
         """Return the value of each action in each row, [B, A]."""
+        self._rest()
         return self.learner.action_values(step.observation)

@@ -9,6 +9,9 @@ from collections.abc import Callable
 _MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 """What the machine refuses: no mistake in the program, so no traceback."""
 
+_OUT_OF_MEMORY = "allocate memory", "out of memory", "size calculation overflowed"
+"""As torch says it."""
+
 
 def guarded(program: Callable[[], int | None]) -> int:
     """Run a program; return its exit code: its own (None is 0), 2: bad input, a full disk, 128 + N: signal N."""
@@ -29,7 +32,7 @@ def guarded(program: Callable[[], int | None]) -> int:
     except MemoryError as error:
         return _complain_of_memory(error)
     except RuntimeError as error:
-        if "allocate memory" in str(error) or "out of memory" in str(error):  # as torch says it
+        if any(words in str(error) for words in _OUT_OF_MEMORY):
             return _complain_of_memory(error)
         raise
     except KeyboardInterrupt:
