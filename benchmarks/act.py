@@ -158,8 +158,6 @@ def race(kind: str, num_rows: int, settings: argparse.Namespace) -> list[dict[st
     names = [name for name in SIDES if name not in missing()]
     if kind == CARTPOLE:
         names.remove("tengen, auto precision")  # the compiled learner is faster than any
-    else:
-        names.remove("tengen")  # which is torch's, too
     calls = {name: SIDES[name](kind) for name in names}
     if kind == CARTPOLE:
         assert np.array_equal(calls["tengen"](observation), calls["tengen, torch"](observation))

@@ -10,9 +10,9 @@ the first stacks of an episode, the observation after its end, stacks of which f
 follows the newest step may differ, which is then said: some repeat a frame where others put zeros, and some don't keep
 what comes last.
 
-Last, a replay of a million frames is filled, checked and measured.
+Last, replays of a million frames are filled, checked and measured.
 
-Exits with code 1 where ours is slower than a peer's or gives less than 10,000 batches/s, or where the million takes
+Exits with code 1 where ours is slower than a peer's or gives less than 10,000 batches/s, or where a million takes
 more than 8 GB.
 
     python benchmarks/replay.py
@@ -28,6 +28,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         behind = [peer for peer in found[1:] if peer["ours_is_times_as_fast"] < 1]
         complaints += [f"{found[0]['replay']} is slower than {peer['package']}'s {peer['replay']}" for peer in behind]
     if settings.million:
-        rows.append(large(settings))
-        if rows[-1]["bytes_per_transition"] * settings.million > WANTED_BYTES:
-            complaints.append(f"{settings.million} frames take more than {WANTED_BYTES / 1e9:g} GB")
+        for prioritized in (False, True):
+            rows.append(large(settings, prioritized=prioritized))
+            if rows[-1]["bytes_per_transition"] * settings.million > WANTED_BYTES:
+                complaints.append(f"{settings.million} frames take more than {WANTED_BYTES / 1e9:g} GB")
     write_table(settings.out, COLUMNS, ({name: shown(value) for name, value in row.items()} for row in rows))
     if complaints:
         raise SystemExit("\n".join(complaints))
@@ -112,16 +114,17 @@ def race(settings: argparse.Namespace, *, prioritized: bool) -> list[dict[str, A
     return rows
 
 
-def large(settings: argparse.Namespace) -> dict[str, Any]:
+def large(settings: argparse.Namespace, *, prioritized: bool) -> dict[str, Any]:
     """Fill, check and time one replay of ours of a million frames."""
     game = Game(settings.length)
-    side, num_bytes = filled(Ours, game, settings.million)
+    side, num_bytes = filled(partial(Ours, prioritized=prioritized), game, settings.million)
     assert isinstance(side, Ours)
     same = contents(side, game, settings, settings.million)
     rates = [turn(side, settings.batch_size, settings.seconds) for _ in range(settings.rounds)]
     num_held = len(side.replay)
     note = f"{num_held} transitions in {settings.million} frames, {num_bytes / 1e9:.3f} GB resident"
-    return row("a million frames", side, rates, None, num_bytes / num_held, same, note)
+    what = f"a million frames, {'prioritized' if prioritized else 'uniform'}"
+    return row(what, side, rates, None, num_bytes / num_held, same, note)
 
 
 def filled(make: Callable[[int], Side], game: Game, capacity: int) -> tuple[Side, int]:

@@ -24,7 +24,23 @@ TENGEN = Path(sys.executable).parent / "tengen"
 HELP_MS, COMMAND_HELP_MS = 150, 300
 BUDGETS = {
     "": HELP_MS,
-    **dict.fromkeys(("train", "plan", "evaluate", "inspect", "list", "play", "checkpoint"), COMMAND_HELP_MS),
+    **dict.fromkeys(
+        (
+            "train",
+            "evaluate",
+            "play",
+            "inspect",
+            "plan",
+            "perceive",
+            "compare",
+            "gtp",
+            "match",
+            "sweep",
+            "checkpoint",
+            "list",
+        ),
+        COMMAND_HELP_MS,
+    ),
 }
 
 

@@ -554,6 +554,15 @@ def test_games_with_gnu_go_end_without_an_error(tmp_path: Path) -> None:
     assert games_of(tmp_path / "one") == games_of(tmp_path / "two")
 
 
+@needs_gnugo
+def test_our_engine_as_a_program_ends_games_with_gnu_go_without_an_error(tmp_path: Path) -> None:
+    ours = f"{sys.executable} -m tengen.cli gtp --network none --playouts 20"
+    theirs = "gnugo --mode gtp --level 1 --chinese-rules --seed {seed}"
+    result = play_match(settings(ours, theirs, rules=long_games(Rules.chinese(7, 5.5))), tmp_path / "match", 2)
+    assert result["errors"] == []
+    assert (result["a"]["name"], result["b"]["name"]) == ("Tengen", "GNU Go")
+
+
 # --- Records and games ---
 
 
