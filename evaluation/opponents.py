@@ -6,6 +6,7 @@ B batch, A actions, N episodes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,17 +17,25 @@ from tengen.envs.config import EnvConfig
 from tengen.errors import UserError
 from tengen.evaluate import Evaluation
 from tengen.evaluation.go.elo import Standing
-from tengen.types import Floats, Ints, TimeStep
+from tengen.types import Bools, Floats, Ints, TimeStep
 
 RESIGN = -1
 """What an opponent answers in place of an action when it gives a game up."""
+
+_MOST_ERRORS = 3  # games in a row that an opponent may lose by errors of its own
 
 _OPPONENT = 0x6F7070
 """Beside the seed, seeds the opponent's draws."""
 
 
 class Opponent(Protocol):
-    """Plays one side of several games (rows) at once."""
+    """Plays one side of several games (rows) at once.
+
+    Attributes:
+        errors: What it did that lost it games, a line for each.
+    """
+
+    errors: list[str]
 
     def begin(self, row: int) -> None:
         """A new game starts in a row."""
@@ -50,6 +59,7 @@ class PolicyOpponent:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self.errors: list[str] = []
 
     def begin(self, row: int) -> None:
         """Nothing to do: a policy remembers nothing."""
@@ -68,13 +78,16 @@ class PolicyOpponent:
 class GTPOpponent:
     """A program that speaks GTP, one process for each row, as an opponent at Go.
 
+    Where it dies, says nothing in time, or answers no move or an illegal one, it has lost the game, as in a match; for
+    the next it is started anew.
+
     Args:
         command: Its command line.
         go: The rules (a `tengen.envs.go` simulator).
         num_envs: Rows.
 
     Raises:
-        UserError: The rules have a handicap, or there is no such program.
+        UserError: The rules have a handicap, or there is no such program; later, three games in a row were lost so.
     """
 
     def __init__(self, command: str, go: Any, num_envs: int) -> None:
@@ -83,43 +96,73 @@ class GTPOpponent:
         if go.rules.handicap:
             raise UserError("a program can't be the opponent in games with a handicap: leave the handicap out")
         self._size, self._komi = go.rules.size, go.rules.komi
+        self._start = partial(GTPClient, command, timeout=600.0)
         self._clients: list[GTPClient] = []
         try:
-            self._clients += [GTPClient(command, timeout=600.0) for _ in range(num_envs)]
+            self._clients += [self._start() for _ in range(num_envs)]
         except UserError:
             self.close()
             raise
         self._movers = ["b"] * num_envs  # whose turn it is in each row
+        self._failed = [False] * num_envs  # whether it has lost the row's game by an error
+        self._in_a_row = 0  # games that it lost so
+        self.errors: list[str] = []
 
     def begin(self, row: int) -> None:
-        """Clear the program's board."""
+        """Clear the program's board; of one that has failed, start another."""
+        if self._failed[row]:
+            self._failed[row] = False
+            self._clients[row].close()
+            self._clients[row] = self._start()
+        else:
+            self._in_a_row = 0
         for command in (f"boardsize {self._size}", "clear_board", f"komi {self._komi:g}"):
             self._clients[row].send(command)
         self._movers[row] = "b"
 
     def act(self, step: TimeStep, rows: Ints, rng: np.random.Generator) -> Ints:
         """Ask each row's program for a move."""
-        from tengen.envs.go.coordinates import action_of
-
         actions = np.full(len(rows), RESIGN)
         for i, row in enumerate(rows.tolist()):
-            answer = self._clients[row].send(f"genmove {self._movers[row]}")
-            self._turn(row)
-            if answer.lower() == "resign":
-                continue
             try:
-                actions[i] = action_of(answer, self._size)
-            except ValueError as error:
-                raise UserError(f"the opponent {self._clients[row].program} answered no move: {error}") from error
-            if step.legal is not None and not step.legal[i, actions[i]]:
-                raise UserError(f"the opponent {self._clients[row].program} played {answer}, which is illegal here")
+                actions[i] = self._ask(row, None if step.legal is None else step.legal[i])
+            except UserError as error:
+                self._fail(row, str(error))
         return actions
+
+    def _ask(self, row: int, legal: Bools | None) -> int:
+        from tengen.envs.go.coordinates import action_of
+
+        if self._failed[row]:
+            return RESIGN
+        program = self._clients[row].program
+        answer = self._clients[row].send(f"genmove {self._movers[row]}")
+        self._turn(row)
+        if answer.lower() == "resign":
+            return RESIGN
+        try:
+            action = action_of(answer, self._size)
+        except ValueError as error:
+            raise UserError(f"the opponent {program} answered no move: {error}") from error
+        if legal is not None and not legal[action]:
+            raise UserError(f"the opponent {program} played {answer}, which is illegal here")
+        return action
+
+    def _fail(self, row: int, error: str) -> None:
+        self._failed[row] = True
+        self.errors.append(error)
+        self._in_a_row += 1
+        if self._in_a_row == _MOST_ERRORS:
+            raise UserError(f"{_MOST_ERRORS} games in a row ended by an error of the opponent: {error}")
 
     def played(self, row: int, action: int) -> None:
         """Tell the row's program."""
         from tengen.envs.go.coordinates import vertex_of
 
-        self._clients[row].send(f"play {self._movers[row]} {vertex_of(action, self._size)}")
+        try:
+            self._clients[row].send(f"play {self._movers[row]} {vertex_of(action, self._size)}")
+        except UserError as error:
+            self._fail(row, str(error))
         self._turn(row)
 
     def close(self) -> None:
@@ -142,7 +185,8 @@ def evaluate_against(
 ) -> Evaluation:
     """Play the episodes of seeds `seed` to `seed + num_episodes - 1` against an opponent.
 
-    The policy has the first move in the first episode, the opponent in the second, and so on.
+    The policy has the first move in the first episode, the opponent in the second, and so on. A game that is cut at its
+    limit of moves is counted as it stands, where the simulator can (`adjudicate`, as Go's), and else a draw.
 
     Args:
         policy: Whose returns are reported.
@@ -183,9 +227,10 @@ def evaluate_against(
             if not resigned[row]:
                 returns[episode[row]] += step.reward[row] if ours[row] else -step.reward[row]
         ours = np.where(step.discount < 0, ~ours, ours)
+        by_decree = np.where(resigned, 1.0, _worth(env, step) * np.where(ours, 1.0, -1.0))
         for row in np.flatnonzero(step.last).tolist():
             if playing[row]:
-                returns[episode[row]] += float(resigned[row])
+                returns[episode[row]] += by_decree[row]
                 done += 1
                 if on_episode is not None:
                     on_episode(done, float(returns[episode[row]]))
@@ -195,6 +240,15 @@ def evaluate_against(
         if step.last.any():
             step = env.reset_done(seed + episode)
     return Evaluation(seed, returns, lengths)
+
+
+def _worth(env: Environment, step: TimeStep) -> Floats:
+    """Return what games are worth to the side to move that were cut at this step, [B]; 0 for others."""
+    cut = step.last & (step.discount != 0)
+    adjudicate = getattr(env.spec.simulator, "adjudicate", None)
+    if adjudicate is None or not cut.any():
+        return np.zeros(len(cut))
+    return np.where(cut, adjudicate(step.state), 0.0)
 
 
 def make_opponent(text: str, env: Environment, load_run: Callable[[str], Policy]) -> Opponent:

@@ -15,7 +15,7 @@ from go_records import SlowBoard, random_game, sgf_text
 from tengen.envs.go.games import Games, collect, load_games
 from tengen.envs.go.gtp_client import find_program
 from tengen.envs.go.rules import Refusal, Rules
-from tengen.envs.go.sgf import BadRecord, Record, parse_record, read_records
+from tengen.envs.go.sgf import BadRecord, Record, parse_records, read_records
 from tengen.errors import UserError
 
 KO = "(;SZ[5];B[ba];W[ca];B[ab];W[db];B[bc];W[cc];B[cb];W[bb];B[cb])"
@@ -25,7 +25,8 @@ GOOD = "(;GM[1]FF[4]SZ[9]DT[2017-04-12]KM[6.5]RE[B+R]RU[Japanese];B[ee];W[cc];B[
 
 
 def record(text: str, size: int | None = 9, **settings: int) -> Record | BadRecord:
-    return parse_record("x.sgf", text.encode("latin-1"), size, **settings)
+    (found,) = parse_records("x.sgf", text.encode("latin-1"), size, **settings)
+    return found
 
 
 def games_of(*texts: str, size: int = 9) -> Games:
@@ -62,6 +63,8 @@ def test_handicap_stones_are_set_up_and_white_begins() -> None:
         ("(;SZ[9];B[ee];AB[cc];W[dd])", "stones set up during the game"),
         ("(;SZ[9])", "too short"),
         ("(;SZ[9];B[ee];W[ee])", "an illegal move"),
+        ("(;GM[3]SZ[9];B[ee];W[cc])", "not a game of Go"),
+        ("(;SZ[9]AB[aa]AW[ba][ab];B[cc];W[dd])", "set-up stones without liberties"),
     ],
 )
 def test_a_bad_file_is_counted_with_its_reason(text: str, reason: str) -> None:
@@ -70,8 +73,22 @@ def test_a_bad_file_is_counted_with_its_reason(text: str, reason: str) -> None:
     assert len(games) == 1
 
 
+def test_every_game_of_a_collection_is_read() -> None:
+    other = "(;SZ[9];B[ee])"
+    found = parse_records("x.sgf", f"{GOOD}\n{other}\n(;SZ[9];B[zz])".encode(), 9)
+    assert [record.name for record in found] == ["x.sgf#1", "x.sgf#2", "x.sgf#3"]
+    assert [record.moves for record in found if isinstance(record, Record)] == [(40, 20, 81), (40,)]
+    assert isinstance(found[2], BadRecord)
+
+
+def test_a_game_before_damage_is_read() -> None:
+    found = parse_records("x.sgf", f"{GOOD}(;SZ[9];B[ee".encode(), 9)
+    assert [type(record) for record in found] == [Record, BadRecord]
+    assert (found[1].name, found[1].reason) == ("x.sgf#2", "damaged")  # type: ignore[union-attr]
+
+
 def test_what_is_not_ascii_does_no_harm() -> None:
-    found = parse_record("x", GOOD.encode().replace(b"KM", "PB[\u68cb\u58eb]KM".encode("gbk")), 9)
+    (found,) = parse_records("x", GOOD.encode().replace(b"KM", "PB[\u68cb\u58eb]KM".encode("gbk")), 9)
     assert isinstance(found, Record)
 
 

@@ -218,6 +218,13 @@ def test_the_command_plays_from_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "Black plays" in out
 
 
+def test_a_network_is_no_run_to_play_against(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["play", "go_policy_9x9", "--human"]) == 2
+    assert capsys.readouterr().err == (
+        "tengen: error: go_policy_9x9 is no run; against a network, `tengen play go --network go_policy_9x9`\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -227,7 +234,8 @@ def test_the_command_plays_from_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: 
         ("--network nowhere.safetensors", "there is no network file nowhere.safetensors"),
         ("--playouts 0", "playouts must be at least 1"),
         ("--time -1", "time must be more than 0"),
-        ("--threads 0", "--threads must be at least 1"),
+        ("--threads 0", "must be between 1 and 1024, got 0"),
+        ("--threads 1000000000000", "must be between 1 and 1024"),
         ("--resign 0.7", "resign must be a win rate"),
         ("--seed -1", "--seed must be 0 or more"),
         ("--player gnuggo", "no program is called 'gnuggo'"),

@@ -24,7 +24,7 @@ from sgfmill import sgf
 from tengen.cli import main
 from tengen.envs.go.gtp_client import EngineError, find_program
 from tengen.envs.go.rules import Rules
-from tengen.envs.go.sgf import Record, parse_record
+from tengen.envs.go.sgf import Record, parse_records
 from tengen.envs.go.simulator import Go
 from tengen.errors import UserError
 from tengen.evaluation.go.game import Game, IllegalMoveError, long_games
@@ -122,7 +122,9 @@ def test_an_opening_leaves_out_the_points_that_the_rules_refuse_and_no_others() 
         ("mtcs", "no player, and no program is called 'mtcs'. Did you mean 'mcts'"),
         ("mcts:playout=3", "no setting 'playout'.*Did you mean 'playouts'"),
         ("mcts:playouts=many", "playouts in .* must be a whole number, got 'many'"),
-        ("mcts:threads=0", "threads in .* must be at least 1"),
+        ("mcts:threads=0", "threads of .* must be between 1 and 1024"),
+        ("mcts:leaves=none", "leaves in .* must be a whole number, got 'none'"),
+        ("mcts:virtual_loss=none", "virtual_loss in .* must be a number, got 'none'"),
         ("mcts:fast", "'fast' in 'mcts:fast' is no setting"),
         ("mcts:exploration=-1", "exploration of a search must be"),
         ("random:exploration=1", "random has no setting 'exploration'"),
@@ -193,7 +195,7 @@ def test_a_records_moves_are_legal_and_lead_to_its_result(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("rules", "name"), [(RULES, "Chinese"), (Rules.tromp_taylor(5, 0.5), "Tromp-Taylor")])
 def test_a_record_says_by_which_rules_it_was_played(tmp_path: Path, rules: Rules, name: str) -> None:
     play_match(settings("random", "random", rules=rules), tmp_path, 1)
-    record = parse_record("it", (tmp_path / "sgf" / "game-0001.sgf").read_bytes(), size=5)
+    (record,) = parse_records("it", (tmp_path / "sgf" / "game-0001.sgf").read_bytes(), size=5)
     assert isinstance(record, Record)
     assert record.rules == name
 

@@ -117,16 +117,64 @@ def test_a_program_that_resigns_has_lost(tmp_path: Path) -> None:
     assert evaluation.lengths.tolist() == [3]
 
 
-@pytest.mark.parametrize("answer", ["Z9", "B2 B3", "hello"])
-def test_a_program_that_answers_no_move_is_named(tmp_path: Path, answer: str) -> None:
-    command, _ = program(tmp_path, [answer])
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        *((text, "answered no move") for text in ("Z9", "B2 B3", "hello")),
+        ("A3", "played A3, which is illegal here"),
+    ],
+)
+def test_a_program_that_answers_no_legal_move_has_lost_the_game_and_is_started_anew(
+    tmp_path: Path, answer: str, error: str
+) -> None:
+    command, log = program(tmp_path, [answer])
     env = go_env()
     opponent = GTPOpponent(command, env.spec.simulator, 1)
     try:
-        with pytest.raises(UserError, match="answered no move"):
-            evaluate_against(Ordered(last=False), opponent, env, 1, 0)
+        evaluation = evaluate_against(Ordered(last=False), opponent, env, 1, 0)
     finally:
         opponent.close()
+    assert evaluation.returns.tolist() == [1]
+    assert len(opponent.errors) == 1
+    assert error in opponent.errors[0]
+    assert log.read_text().count("clear_board") == 2
+
+
+def test_a_program_that_dies_has_lost_the_game(tmp_path: Path) -> None:
+    command, _ = program(tmp_path, ["B2"])  # at its second move it has none left
+    env = go_env()
+    opponent = GTPOpponent(command, env.spec.simulator, 1)
+    try:
+        evaluation = evaluate_against(Ordered(last=False), opponent, env, 1, 0)
+    finally:
+        opponent.close()
+    assert evaluation.returns.tolist() == [1]
+    assert "ended with code 1 at `genmove w`" in opponent.errors[0]
+
+
+def test_a_program_that_fails_again_and_again_is_given_up(tmp_path: Path) -> None:
+    command, _ = program(tmp_path, ["hello"])
+    env = go_env()
+    opponent = GTPOpponent(command, env.spec.simulator, 1)
+    try:
+        with pytest.raises(UserError, match=r"3 games in a row ended by an error of the opponent: .* answered no move"):
+            evaluate_against(Ordered(last=False), opponent, env, 5, 0)
+    finally:
+        opponent.close()
+
+
+def test_a_game_of_go_that_is_cut_counts_as_it_stands() -> None:
+    """Two sides that never pass fill a board of 2x2 again and again; one komi gives the game to white, one to black."""
+    from tengen.envs.go.environment import make
+
+    returns = {}
+    for komi in (-4.5, 4.5):
+        env = make(EnvConfig("tengen/Go-v0", kwargs={"size": 2, "komi": komi, "ko": "simple"}), training=False)
+        evaluation = evaluate_against(Ordered(last=False), PolicyOpponent(Ordered(last=False)), env, 2, 0)
+        returns[komi] = evaluation.returns.tolist()
+        limit = env.spec.simulator.rules.move_limit  # type: ignore[union-attr]
+        assert evaluation.lengths.tolist() == [limit, limit]
+    assert returns == {-4.5: [1, -1], 4.5: [-1, 1]}
 
 
 def test_the_command_plays_a_run_against_others_and_refuses_what_is_no_opponent(

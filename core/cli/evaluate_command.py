@@ -141,6 +141,8 @@ def _evaluate_against(given: Mapping[str, Any], run: Run, loaded: LoadedPolicy) 
             opponent.close()
     finally:
         loaded.env.close()
+    for error in opponent.errors:
+        print(f"tengen: an error of the opponent's, which loses it the game: {error}", file=sys.stderr)
     return {
         "agent": run.config.agent,
         "env": run.config.env.id,
@@ -150,6 +152,7 @@ def _evaluate_against(given: Mapping[str, Any], run: Run, loaded: LoadedPolicy) 
         "seed": given["seed"],
         **evaluation.summary(),
         **outcome_terms(evaluation.returns),
+        "opponent_errors": len(opponent.errors),
     }
 
 

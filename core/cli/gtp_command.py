@@ -87,8 +87,6 @@ def _spec(parsed: Parsed) -> Any:
     given = parsed.values
     if {"player", "network"} <= parsed.given:
         raise UserError("--player and --network both say who plays: give one of them")
-    if given["threads"] < 1:
-        raise UserError(f"--threads must be at least 1, got {given['threads']}")
     if given["player"] is not None:
         spec = parse_player(given["player"])
         if spec.kind == "command":

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tengen.checkpoint.files import replace
+from tengen.envs.go._board_kernels import count_liberties
 from tengen.envs.go._record_kernels import KO, NUM_LAST, OCCUPIED, SUICIDE, first_illegal, positions
 from tengen.envs.go.sgf import DAMAGE, BadRecord, Record, read_records
 from tengen.errors import UserError
@@ -99,7 +100,7 @@ class Games:
         return self.select(np.array([self.key(game) not in known for game in range(len(self))], np.bool_))
 
     def key(self, game: int) -> bytes:
-        """Return what two records of the same game have in common: board, stones and moves, however it is turned."""
+        """Return what two records of the same game have in common: board, stones and moves, turned alike."""
         moves = self.moves[self.starts[game] : self.starts[game + 1]]
         stones = self.stones[self.stone_starts[game] : self.stone_starts[game + 1]]
         return game_key(self.size, int(self.first[game]), stones, moves)
@@ -195,6 +196,8 @@ def collect(records: Sequence[Record | BadRecord], size: int) -> tuple[Games, Ce
 def _problem(record: Record, seen: dict[bytes, str]) -> BadRecord | None:
     """Return why a game is left out, or None."""
     moves, stones = np.array(record.moves, np.int16), np.array(record.stones, np.int16)
+    if len(stones) and _are_without_liberties(stones, record.size):
+        return BadRecord(record.name, "set-up stones without liberties")
     suicide = record.rules.lower().startswith(_SUICIDAL_RULES)
     index, code = first_illegal(moves, record.first, stones, record.size, suicide)
     if index >= 0:
@@ -204,6 +207,14 @@ def _problem(record: Record, seen: dict[bytes, str]) -> BadRecord | None:
         return BadRecord(record.name, "a duplicate", f"of {seen[key]}")
     seen[key] = record.name
     return None
+
+
+def _are_without_liberties(stones: Array, size: int) -> bool:
+    board = np.zeros((1, size, size), np.int8)
+    board.reshape(-1)[np.where(stones >= 0, stones, -1 - stones)] = np.where(stones >= 0, 1, -1)
+    liberties = np.empty(board.shape, np.int16)
+    count_liberties(board, liberties)
+    return bool(((liberties == 0) & (board != 0)).any())
 
 
 def game_key(size: int, first: int, stones: Array, moves: Array) -> bytes:

@@ -1,6 +1,6 @@
 """Reads recorded games: SGF files in folders and archives, bad ones counted with the reason.
 
-Parsing is sgfmill's. Only the main line of a file counts. Whether its moves are legal is not asked here: see
+Parsing is sgfmill's. Only the main line of a game counts. Whether its moves are legal is not asked here: see
 `tengen.envs.go.games`.
 """
 
@@ -23,6 +23,9 @@ DAMAGE: Final = (
     *(tarfile.TarError, zipfile.BadZipFile),
 )
 """What reading a damaged archive may raise."""
+
+_DAMAGED: Final = (ValueError, KeyError, IndexError, RecursionError)
+"""What sgfmill raises for damaged files."""
 
 _MOST_BYTES: Final = 1 << 20  # a file larger than that is no game
 _ARCHIVES: Final = (".tar.gz", ".tgz", ".tar", ".zip")
@@ -63,11 +66,11 @@ def read_records(paths: Sequence[Path], size: int | None = 19, min_moves: int = 
         UserError: A path does not exist or is an archive that can't be read.
     """
     for name, data in _files(paths):
-        yield parse_record(name, data, size, min_moves)
+        yield from parse_records(name, data, size, min_moves)
 
 
-def parse_record(name: str, data: bytes, size: int | None = 19, min_moves: int = 1) -> Record | BadRecord:
-    """Return the game of an SGF file, or why there is none.
+def parse_records(name: str, data: bytes, size: int | None = 19, min_moves: int = 1) -> list[Record | BadRecord]:
+    """Return the game of an SGF file, or why there is none; of a collection each, as NAME#1, NAME#2 and so on.
 
     Args:
         name: Where it was found.
@@ -75,22 +78,44 @@ def parse_record(name: str, data: bytes, size: int | None = 19, min_moves: int =
         size: The only board size to take; None for all.
         min_moves: Games of fewer moves are bad ones.
     """
-    from sgfmill import sgf
+    from sgfmill import sgf_grammar
 
     if len(data) > _MOST_BYTES:
-        return BadRecord(name, "too large", f"{len(data)} bytes")
+        return [BadRecord(name, "too large", f"{len(data)} bytes")]
+    try:
+        trees = sgf_grammar.parse_sgf_collection(data)
+    except _DAMAGED as error:
+        try:
+            tree = sgf_grammar.parse_sgf_game(data)
+        except _DAMAGED:
+            return [BadRecord(name, "damaged", _short(error))]
+        return [_parse(f"{name}#1", tree, size, min_moves), BadRecord(f"{name}#2", "damaged", _short(error))]
+    names = [name] if len(trees) == 1 else [f"{name}#{number}" for number in range(1, len(trees) + 1)]
+    return [_parse(own, tree, size, min_moves) for own, tree in zip(names, trees, strict=True)]
+
+
+def _parse(name: str, tree: Any, size: int | None, min_moves: int) -> Record | BadRecord:
+    from sgfmill import sgf
+
     try:
         # Latin 1 decodes any bytes: what is read here is ASCII, and names of players may be in whatever they like.
-        game = sgf.Sgf_game.from_bytes(data, override_encoding="iso-8859-1")
+        game = sgf.Sgf_game.from_coarse_game_tree(tree, override_encoding="iso-8859-1")
+        kind = _text(game.get_root(), "GM")
+        if kind.lstrip("0") not in ("", "1"):
+            return BadRecord(name, "not a game of Go", f"GM[{kind[:20]}]")
         found = game.get_size()
         if size is not None and found != size:
             return BadRecord(name, "another board size", f"{found}x{found}")
         record = _read_game(name, game, found)
-    except (ValueError, KeyError, IndexError, RecursionError) as error:  # what sgfmill raises for damaged files
-        return BadRecord(name, "damaged", " ".join(str(error).split())[:80])
+    except _DAMAGED as error:
+        return BadRecord(name, "damaged", _short(error))
     if isinstance(record, Record) and len(record.moves) < min_moves:
         return BadRecord(name, "too short", f"{len(record.moves)} moves")
     return record
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:80]
 
 
 def _read_game(name: str, game: Any, size: int) -> Record | BadRecord:

@@ -187,6 +187,10 @@ class Go:
         kernels.score_boards(states.board, states.captured, owners, float(self.rules.total_komi), territory, scores)
         return scores
 
+    def adjudicate(self, states: GoStates) -> Floats:
+        """Return what games are worth to the side to move if they end here: 1 it has won, -1 lost, 0 a draw, [B]."""
+        return np.sign(self.score(states)) * states.to_move
+
     def ownership(self, states: GoStates) -> NDArray[np.int8]:
         """Return whose each point is if the board is scored as it is: 1 black's, -1 white's, 0 nobody's [B, N, N]."""
         owners = np.empty_like(states.board)

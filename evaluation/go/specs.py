@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 KINDS: Final = ("mcts", "network", "policy", "random")
 """Our own: search over light playouts; search with a network; a network without search; chance."""
 
+_MOST_THREADS: Final = 1024
 _OWN: Final = {"playouts": int, "time": float, "threads": int, "resign": float}
 _CHOICES: Final = {
     "play": ("mcts", ("light", "atari", "shapes")),
@@ -39,6 +40,9 @@ _HINT: Final = (
 @dataclass(frozen=True)
 class PlayerSpec:
     """Who plays, and how.
+
+    Raises:
+        UserError: So many threads there can't be.
 
     Attributes:
         text: As it was given.
@@ -71,6 +75,10 @@ class PlayerSpec:
     any_size: bool = False
     playout_weight: float = 0.0
     search: tuple[tuple[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threads <= _MOST_THREADS:
+            raise UserError(f"threads of {self.text!r} must be between 1 and {_MOST_THREADS}, got {self.threads}")
 
     def maker(self) -> Maker:
         """Return what makes its thinkers, ours only.
@@ -162,8 +170,6 @@ def _own(text: str, kind: str, items: list[str]) -> PlayerSpec:
     if "time" in found:
         found["seconds"] = found.pop("time")
     spec = PlayerSpec(text, kind, source, search=tuple(search), **found)
-    if spec.threads < 1:
-        raise UserError(f"threads in {text!r} must be at least 1, got {spec.threads}")
     if not 0 <= spec.playout_weight <= 1:
         raise UserError(f"playout_weight in {text!r} must be between 0 and 1, got {spec.playout_weight:g}")
     # Wrong values are refused here; whether they fit the rule is seen when the player is made.
@@ -175,7 +181,7 @@ def _search_value(text: str, name: str, value: str) -> Any:
     default = getattr(SearchSettings(), name)
     if isinstance(default, str):
         return value
-    if value.lower() == "none":
+    if value.lower() == "none" and default is None:
         return None
     return _value(text, name, value, int if isinstance(default, int) else float)
 
