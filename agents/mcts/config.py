@@ -42,7 +42,7 @@ class MCTSConfig:
     leaves: int = 8
     """Simulations of a game that are played out at once."""
     threads: int = 1
-    """Threads that share playouts, each 8 leaves of a batch at least (leaves times environments); they change no move."""
+    """Threads that share playouts, each 8 leaves of a batch at least (of all environments); they change no move."""
     max_nodes: int = 50_000
     """Nodes of a tree at most."""
 
