@@ -307,7 +307,14 @@ def test_a_value_out_of_range_is_refused_by_its_name(field: str, value: object) 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # of torch's own compiler
-@pytest.mark.parametrize("fields", [{}, {"double": True, "distribution": "categorical", "pop_art": True}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"double": True, "distribution": "categorical", "pop_art": True},
+        {"dueling": True, "noisy": True, "distribution": "quantile", "num_quantiles": 10, "replay": "prioritized"},
+    ],
+)
 def test_a_compiled_loss_is_the_same_loss(fields: dict[str, Any]) -> None:
     losses = []
     for compiled in (False, True):

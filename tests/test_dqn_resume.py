@@ -88,6 +88,17 @@ def test_rainbow_goes_on_exactly_in_the_middle_of_four_games_of_breakout(overlap
     assert rows(tmp_path / "one") == rows(tmp_path / "two")
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # of torch's own compiler
+@pytest.mark.parametrize("name", ["rainbow", "qr_dqn"])
+def test_what_is_compiled_goes_on_exactly(name: str, tmp_path: Path) -> None:
+    config = variant(name, CARTPOLE, 300, compile=True, overlap=name == "rainbow")
+    train(config, tmp_path / "one")
+    in_two(config, 202, tmp_path / "two")
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+    assert rows(tmp_path / "one") == rows(tmp_path / "two")
+
+
 # ---- Overlap. -------------------------------------------------------------------------------------------------------
 
 EVERYTHING: dict[str, Any] = {
