@@ -13,6 +13,7 @@ from tengen.cli import main
 from tengen.contracts import Environment
 from tengen.envs import EnvConfig, make_env
 from tengen.errors import UserError
+from tengen.evaluate import Evaluation
 from tengen.evaluation.opponents import GTPOpponent, PolicyOpponent, evaluate_against, make_opponent, outcome_terms
 from tengen.types import Ints, TimeStep
 
@@ -90,6 +91,16 @@ def go_env() -> Environment:
     return make(EnvConfig("tengen/Go-v0", kwargs={"size": 3, "komi": 0.5}), training=False)
 
 
+def played_against(command: str, num_games: int = 1) -> tuple[Evaluation, list[str]]:
+    """Return what came of games against a program, in the first of which it is second, and its errors."""
+    env = go_env()
+    opponent = GTPOpponent(command, env.spec.simulator, 1)
+    try:
+        return evaluate_against(Ordered(last=False), opponent, env, num_games, 0), opponent.errors
+    finally:
+        opponent.close()
+
+
 def test_a_gtp_program_is_told_of_moves_and_asked_for_its_own(tmp_path: Path) -> None:
     command, log = program(tmp_path, ["B2", "pass", "pass"])
     opponent = make_opponent(f"gtp:{command}", go_env(), lambda folder: Ordered(last=True))
@@ -107,14 +118,10 @@ def test_a_gtp_program_is_told_of_moves_and_asked_for_its_own(tmp_path: Path) ->
 
 def test_a_program_that_resigns_has_lost(tmp_path: Path) -> None:
     command, _ = program(tmp_path, ["B2", "resign"])
-    env = go_env()
-    opponent = GTPOpponent(command, env.spec.simulator, 1)
-    try:
-        evaluation = evaluate_against(Ordered(last=False), opponent, env, 1, 0)
-    finally:
-        opponent.close()
+    evaluation, errors = played_against(command)
     assert evaluation.returns.tolist() == [1]
     assert evaluation.lengths.tolist() == [3]
+    assert not errors
 
 
 @pytest.mark.parametrize(
@@ -128,39 +135,24 @@ def test_a_program_that_answers_no_legal_move_has_lost_the_game_and_is_started_a
     tmp_path: Path, answer: str, error: str
 ) -> None:
     command, log = program(tmp_path, [answer])
-    env = go_env()
-    opponent = GTPOpponent(command, env.spec.simulator, 1)
-    try:
-        evaluation = evaluate_against(Ordered(last=False), opponent, env, 1, 0)
-    finally:
-        opponent.close()
+    evaluation, errors = played_against(command)
     assert evaluation.returns.tolist() == [1]
-    assert len(opponent.errors) == 1
-    assert error in opponent.errors[0]
+    assert len(errors) == 1
+    assert error in errors[0]
     assert log.read_text().count("clear_board") == 2
 
 
 def test_a_program_that_dies_has_lost_the_game(tmp_path: Path) -> None:
     command, _ = program(tmp_path, ["B2"])  # at its second move it has none left
-    env = go_env()
-    opponent = GTPOpponent(command, env.spec.simulator, 1)
-    try:
-        evaluation = evaluate_against(Ordered(last=False), opponent, env, 1, 0)
-    finally:
-        opponent.close()
+    evaluation, errors = played_against(command)
     assert evaluation.returns.tolist() == [1]
-    assert "ended with code 1 at `genmove w`" in opponent.errors[0]
+    assert "ended with code 1 at `genmove w`" in errors[0]
 
 
 def test_a_program_that_fails_again_and_again_is_given_up(tmp_path: Path) -> None:
     command, _ = program(tmp_path, ["hello"])
-    env = go_env()
-    opponent = GTPOpponent(command, env.spec.simulator, 1)
-    try:
-        with pytest.raises(UserError, match=r"3 games in a row ended by an error of the opponent: .* answered no move"):
-            evaluate_against(Ordered(last=False), opponent, env, 5, 0)
-    finally:
-        opponent.close()
+    with pytest.raises(UserError, match=r"3 games in a row ended by an error of the opponent: .* answered no move"):
+        played_against(command, 5)
 
 
 def test_a_game_of_go_that_is_cut_counts_as_it_stands() -> None:
