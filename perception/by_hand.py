@@ -72,6 +72,10 @@ class ByHand:
         self._outputs = x.requires_grad_() if learns else None
         return x
 
+    def narrow(self, num_rows: int) -> None:
+        """Let `backward` be for the first rows of the latest call only: the others were asked by the way."""
+        self._stages.narrow(num_rows)
+
     def differentiate(self, loss: Tensor, gradient: Gradient) -> None:
         """Write the gradient, by the network's parameters, of a function of the latest outputs."""
         assert self._outputs is not None, "the latest call was made with gradients off"
@@ -139,6 +143,11 @@ class Chain:
             x = stage.forward(x)
         return x
 
+    def narrow(self, num_rows: int) -> None:
+        """Remember the first rows."""
+        for stage in self._stages:
+            stage.narrow(num_rows)
+
     def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
         """Write the gradient, from the last one to the first."""
         for place in range(len(self._stages) - 1, -1, -1):
@@ -170,6 +179,11 @@ class Streams:
         """Return v + a - mean a."""
         advantage = self._advantage.forward(x).view(len(x), self._num_actions, -1)  # [N, A, M]
         return self._value.forward(x)[:, None, :] + (advantage - advantage.mean(1, keepdim=True))
+
+    def narrow(self, num_rows: int) -> None:
+        """Remember the first rows."""
+        self._value.narrow(num_rows)
+        self._advantage.narrow(num_rows)
 
     def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
         """Return the sum of both streams' slopes."""

@@ -49,6 +49,10 @@ class Convolution:
         self._y = _convolved(self._x, self._read, self._bias, self._settings, self._relu)
         return self._y
 
+    def narrow(self, num_rows: int) -> None:
+        """Remember the first rows."""
+        self._x, self._y = self._x[:num_rows], self._y[:num_rows]
+
     def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
         """Return the slope by the pictures."""
         slope = _before_relu(slope, self._y, self._relu)
@@ -159,6 +163,10 @@ class BlocksConvolution:
         self._y = _convolved(x, self._read, self._bias, _PLAIN, self._relu)
         return self._y
 
+    def narrow(self, num_rows: int) -> None:
+        """Remember the first rows."""
+        self._x, self._y = self._x[:num_rows], self._y[:num_rows]
+
     def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
         """Return nothing of use: nothing comes before pictures."""
         slope = _before_relu(slope, self._y, self._relu)
@@ -217,6 +225,10 @@ class PlanesConvolution:
         features = self._y.view(len(x), filters, -1).numpy()
         convolve(self._x, self._columns.reshape(planes, kernel, -1), self._bias, self._frame, features)
         return self._y.relu_()
+
+    def narrow(self, num_rows: int) -> None:
+        """Remember the first rows."""
+        self._x, self._y = self._x[:num_rows], self._y[:num_rows]
 
     def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
         """Return nothing of use: nothing comes before planes."""

@@ -62,6 +62,10 @@ class Stage(Protocol):
         """Return the outputs."""
         ...
 
+    def narrow(self, num_rows: int) -> None:
+        """Remember the first rows of the latest `forward` only: `backward` will be for these."""
+        ...
+
     def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
         """Write the gradient, by the parameters, of a sum whose slope by the latest outputs is given.
 
@@ -83,6 +87,10 @@ class Reshape:
         y: Tensor = self._layer(x)
         return y
 
+    def narrow(self, num_rows: int) -> None:
+        """Remember the first rows."""
+        self._shape = torch.Size((num_rows, *self._shape[1:]))
+
     def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
         """Return the same slopes."""
         return slope.reshape(self._shape)
@@ -100,6 +108,10 @@ class Dense:
         """Return x W^T + b."""
         self._x, self._y = x, _linear(x, self._weight, self._bias, self._relu)
         return self._y
+
+    def narrow(self, num_rows: int) -> None:
+        """Remember the first rows."""
+        self._x, self._y = self._x[:num_rows], self._y[:num_rows]
 
     def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
         """Return slope W."""
@@ -142,6 +154,10 @@ class NoisyDense:
         for rounded, exact in zip(self._rounded, (self._weight, self._bias), strict=True):
             if rounded is not exact:
                 rounded.copy_(exact)
+
+    def narrow(self, num_rows: int) -> None:
+        """Remember the first rows."""
+        self._x, self._y = self._x[:num_rows], self._y[:num_rows]
 
     def backward(self, slope: Tensor, gradient: Gradient, *, onwards: bool) -> Tensor:
         """Return the slope by x; where there was no noise, the gradient by its size is 0."""

@@ -87,6 +87,29 @@ def test_in_bfloat16_they_are_as_close_to_float32_as_autocasts(space: gym.Space[
 
 
 @pytest.mark.parametrize("in_bfloat16", [False, True])
+@HEADS
+@SPACES
+def test_rows_that_were_asked_by_the_way_are_in_no_gradient(
+    space: gym.Space[Any], fields: dict[str, Any], in_bfloat16: bool
+) -> None:
+    net = network(space, **fields)
+    Noise([net], torch.Generator().manual_seed(1)).draw()
+    compute, x = ByHand(net, in_bfloat16=in_bfloat16), observations(space, num=12)
+    found = []
+    with torch.no_grad():
+        for narrows in (False, True):
+            outputs = compute(x if narrows else x[:5])
+            if narrows:
+                compute.narrow(5)
+            gradient = Gradient(net.parameters())
+            compute.backward(torch.ones_like(outputs[:5]), gradient)
+            found.append((outputs[:5].float(), gradient.values))
+    for alone, among_others in zip(*found, strict=True):
+        assert (alone - among_others).norm() <= (1e-2 if in_bfloat16 else 1e-5) * alone.norm()
+        assert alone.norm() > 0.1
+
+
+@pytest.mark.parametrize("in_bfloat16", [False, True])
 def test_every_change_in_place_is_noticed(in_bfloat16: bool) -> None:
     net = network(PLANES, dueling=True, noise=0.5)
     noise = Noise([net], torch.Generator().manual_seed(1))

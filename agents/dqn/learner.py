@@ -29,6 +29,9 @@ from tengen.perception.torch_state import (
 from tengen.schedules import LinearSchedule
 from tengen.types import Array, Bools, Floats, Ints, Metrics, State, TimeStep, Transition
 
+_SMALL = 4096
+"""Numbers in an observation up to which one pass over two batches is faster than two: reading weights takes longer."""
+
 
 class Learnt(NamedTuple):
     """What came of an update."""
@@ -240,10 +243,20 @@ class TorchLearner:
         self.noise.draw()
         tensors = self.upload.batch(batch, weights)
         with torch.no_grad():
-            outputs_t, choosing_t = self._outputs_t(tensors)
-            found = self.slopes(self._online(tensors.observation).float(), outputs_t, choosing_t, tensors)
+            found = self.slopes(*self._outputs_by_hand(self._online, tensors), tensors)
             self._online.backward(found.slopes, self.gradient)
         return Learnt({"losses/loss": found.loss, "losses/q_value": found.q_tm1}, found.errors)
+
+    def _outputs_by_hand(self, online: ByHand, batch: TensorBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the online network's outputs, and `_outputs_t`, so that `backward` is for the former."""
+        if self._chooser is not online or self._targets is online or batch.observation[0].numel() > _SMALL:
+            outputs_t, choosing_t = self._outputs_t(batch)
+            return online(batch.observation).float(), outputs_t, choosing_t
+        outputs_t = self._targets(batch.next_observation).float()
+        num_rows = len(batch.observation)
+        both = online(torch.cat((batch.observation, batch.next_observation))).float()
+        online.narrow(num_rows)
+        return both[:num_rows], outputs_t, both[num_rows:]
 
     def losses_of(self, batch: Transition, weights: Array | None = None) -> Losses:
         """Return the losses of a batch, with fresh noise; moves the scale."""
