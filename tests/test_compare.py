@@ -144,6 +144,22 @@ def test_a_preset_file_is_an_agent_beside_its_own_namesake(tmp_path: Path) -> No
     assert config["agent_config"]["step_size"] == 0.3
 
 
+def test_preset_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    files = []
+    for folder, step_size in (("one", 0.1), ("other", 0.9)):
+        (tmp_path / folder).mkdir()
+        files.append(tmp_path / folder / "best.toml")
+        files[-1].write_text(
+            f'[best]\nfor = {{ agent = "q_learning", env = "FrozenLake-v1" }}\n[best.agent]\nstep_size = {step_size}\n'
+        )
+    out = tmp_path / "out"
+    both = ["compare", "--env", "FrozenLake-v1", "--agents", *map(str, files), "--steps", "400", "--seeds", "1"]
+    assert main([*both, "--eval-episodes", "2", "--eval-period", "400", "--no-film", "--out", str(out)]) == 0
+    assert [name for name, _ in scores_of(out)] == ["one-best", "other-best"]
+    config = json.loads((out / "runs/FrozenLake-v1/other-best/seed_0/config.json").read_text())
+    assert config["agent_config"]["step_size"] == 0.9
+
+
 def test_finished_runs_are_compared_without_training(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -267,6 +283,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--set", "q_learning.steps=9"], "steps is the comparison's own, the same for all agents"),
         (["--set", "random.seed=9"], "seed is the comparison's own"),
         (["--set", "gamma"], "--set takes AGENT.FIELD=VALUE"),
+        (["--set", "q_learning.env.kwargs={is_slippery=false}"], "would play FrozenLake-v1 with different env.kwargs"),
         (["--runs", "somewhere"], "leave --agents out"),
     ],
 )

@@ -267,6 +267,14 @@ def test_final_scores_are_those_of_the_last_evaluation(tmp_path: Path) -> None:
     assert found["tasks"][0]["threshold"] == 475.0
 
 
+def test_a_run_without_an_evaluation_in_the_steps_of_all_is_refused(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / "a", "dqn", 0, (1,)), write_run(tmp_path / "b", "random", 0, (5,), period=3_000)]
+    with pytest.raises(
+        UserError, match=r"b was not evaluated within the 1,000 steps that all runs have, first at step 3,000"
+    ):
+        results(read_comparison(folders), resamples=50)
+
+
 def test_runs_of_different_lengths_are_compared_at_the_shorter(tmp_path: Path) -> None:
     folders = [write_run(tmp_path / "a", "dqn", 0, (1, 2, 3)), write_run(tmp_path / "b", "random", 0, (5, 6, 7, 8))]
     comparison = read_comparison(folders)

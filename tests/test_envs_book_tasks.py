@@ -53,6 +53,13 @@ def test_policy_iteration_on_the_car_rental_goes_through_four_policies_as_in_fig
     assert values[0] == pytest.approx(421.4, abs=0.1)
 
 
+def test_more_cars_than_are_ever_asked_for_can_be_rented() -> None:
+    tables = made("JacksCarRental", max_cars=30, max_move=1).tables
+    assert np.isfinite(tables.reward).all()
+    legal = tables.legal.ravel() if tables.legal.size else np.ones(len(tables.start) - 1, np.bool_)
+    np.testing.assert_allclose(np.add.reduceat(tables.probability, tables.start[:-1])[legal], 1.0)
+
+
 @pytest.mark.parametrize("exercise_4_7", [False, True])
 def test_the_tables_of_the_car_rental_are_those_of_a_plain_loop_over_days(exercise_4_7: bool) -> None:
     most, move = 12, 2

@@ -61,6 +61,24 @@ def test_a_run_without_values_is_refused(name: str, tmp_path: Path, capsys: pyte
     assert message.count("\n") == 1
 
 
+@pytest.mark.parametrize("env", ["Blackjack-v1", "tengen/AccessControl-v0"])
+def test_a_policy_without_values_or_preferences_is_refused(
+    env: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved("reinforce", EnvConfig(env), tmp_path / "run", baseline=False)
+    assert main(["inspect", str(tmp_path / "run")]) == 2
+    assert "reinforce has no preference in any state yet, and tells no values" in capsys.readouterr().err
+
+
+def test_a_part_of_one_bin_is_drawn(recwarn: pytest.WarningsRecorder) -> None:
+    figure = draw(with_table(CAR, random_table(10, 3), discretiser="uniform", bins=(1, 10)))
+    picture = figure.axes[0]
+    left, right, low, high = picture.images[0].get_extent()
+    assert right - left == 1.0
+    assert high > low
+    assert not [warning for warning in recwarn if "identical" in str(warning.message)]
+
+
 def test_repetitions_and_checkpoints_are_chosen_as_in_evaluate(tmp_path: Path) -> None:
     defaults = default_settings("q_learning")
     settings = {**defaults, "env": vars(LAKE), "steps": 400, "checkpoint_period": 200, "num_runs": 2}

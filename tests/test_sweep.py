@@ -207,6 +207,30 @@ def test_a_preset_holds_what_differs_from_the_defaults() -> None:
     }
 
 
+def test_a_preset_holds_the_environments_settings_and_any_id(tmp_path: Path) -> None:
+    settings: dict[str, Any] = json.loads(json.dumps(default_settings("q_learning")))
+    settings["env"] |= {"kwargs": {"sab": True}, "action_mask": True}
+    file = tmp_path / "best.toml"
+    file.write_text(preset_text("q_learning", "gymnasium.envs.toy_text:My.Env-v0", "mine", settings))
+    preset = read_preset_file(file)
+    assert preset.env == "gymnasium.envs.toy_text:My.Env-v0"
+    assert preset.settings["env"] == {"kwargs": {"sab": True}, "action_mask": True}
+
+
+def test_values_that_can_not_be_had_together_fail_their_trial_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    fields = ["agent.method=choice:td:batch_td", "agent.step_size_power=choice:0:1"]
+    search = ["sweep", "td", "--env", "FrozenLake-v1", "--steps", "100", "--eval-episodes", "1", "--eval-period", "100"]
+    assert main([*search, "--field", *fields, "--trials", "3", "--seed", "11", "--jobs", "1", "--out", str(out)]) == 0
+    assert "failed: agent.step_size_power is not for the batch methods" in capsys.readouterr().err
+    states = [row["state"] for row in table(out)]
+    assert states.count("complete") == 3
+    assert "fail" in states
+    assert (out / "best.toml").exists()
+
+
 @pytest.mark.parametrize("text", ["a.b=uniform(0,1)", "a.b=uniform:0:1", "a-b=choice(x,y)", "n=int:1:10"])
 def test_a_field_is_read_as_it_is_written(text: str) -> None:
     field = parse_field(text)
@@ -222,6 +246,7 @@ def test_a_field_is_read_as_it_is_written(text: str) -> None:
         ("gamma=unifrom(0,1)", "Did you mean 'uniform'?"),
         ("gamma=uniform(0)", "takes two numbers"),
         ("gamma=uniform(1,0)", "must be below"),
+        ("gamma=loguniform(1e-5,inf)", "both ends must be finite"),
         ("gamma=loguniform(0,1)", "needs values above 0"),
         ("n=int(0.5,3)", "takes whole numbers"),
     ],

@@ -153,13 +153,13 @@ def _jobs(given: Mapping[str, Any], out: Path) -> list[Job]:
     from tengen.evaluation.jobs.runner import Job
 
     period = given["eval-period"] or sensible_period(given["steps"])
-    settings = _settings_of_agents(given)
+    settings, labels = _settings_of_agents(given), _labels(given["agents"])
     jobs = []
     for seed in range(given["first-seed"], given["first-seed"] + given["seeds"]):
         for env in given["env"]:
             for agent in given["agents"]:
                 name, preset = _agent_and_preset(agent, given)
-                place = Path(_file_name(env), _file_name(agent), f"seed_{seed}")
+                place = Path(_file_name(env), _file_name(labels[agent]), f"seed_{seed}")
                 folder = out / "runs" / place
                 start = [name, "--env", env, "--seed", str(seed), "--steps", str(given["steps"])]
                 start += ["--eval-period", str(period), "--eval-episodes", str(given["eval-episodes"])]
@@ -167,7 +167,7 @@ def _jobs(given: Mapping[str, Any], out: Path) -> list[Job]:
                 for option in ("protocol", "num-envs", "device"):
                     start += [] if given[option] is None else [f"--{option}", str(given[option])]
                 start += settings.get(agent, [])
-                label = Path(agent).stem if preset[1:] == [agent] else agent
+                label = labels[agent]
                 track = _track_options(given, out, label, env, seed)
                 resolved = resolve([*start, *track])
                 assert resolved is not None, "no help was asked for"
@@ -186,6 +186,19 @@ def _jobs(given: Mapping[str, Any], out: Path) -> list[Job]:
                     )
                 )
     return jobs
+
+
+def _labels(agents: Sequence[str]) -> dict[str, str]:
+    """Return what agents are called: preset files by their names, and by their folders too where names are the same."""
+    short = {agent: Path(agent).stem if agent.endswith(".toml") else agent for agent in agents}
+    shared = {label for label in short.values() if list(short.values()).count(label) > 1}
+    labels = {
+        agent: f"{Path(agent).resolve().parent.name}-{label}" if agent.endswith(".toml") and label in shared else label
+        for agent, label in short.items()
+    }
+    if len({_file_name(label) for label in labels.values()}) < len(labels):
+        raise UserError(f"--agents has several files that would be called the same, {', '.join(shared)}: rename one")
+    return labels
 
 
 def sensible_period(steps: int) -> int:
@@ -236,8 +249,10 @@ def _look_at_environments(jobs: Sequence[Job]) -> dict[str, dict[str, float]]:
 
     specs: dict[str, Any] = {}
     references = {}
+    first: dict[str, Job] = {}
     for job in jobs:
         settings = job.config.env
+        _refuse_another_task(first.setdefault(settings.id, job), job)
         key = json.dumps(dataclasses.asdict(settings), default=str)
         if key not in specs:
             with contextlib.closing(make_env(settings, training=False)) as env:
@@ -247,6 +262,17 @@ def _look_at_environments(jobs: Sequence[Job]) -> dict[str, dict[str, float]]:
                 references[settings.id] = {"optimal": optimal}
         require_agent_takes(job.config, specs[key])
     return references
+
+
+def _refuse_another_task(one: Job, other: Job) -> None:
+    """Refuse to compare agents that a preset or --set has play by other settings of the same environment."""
+    for name in ("kwargs", "action_mask"):
+        theirs = getattr(one.config.env, name), getattr(other.config.env, name)
+        if theirs[0] != theirs[1]:
+            raise UserError(
+                f"{one.agent} and {other.agent} would play {one.config.env.id} with different env.{name}, {theirs[0]}"
+                f" and {theirs[1]}: give all the same by --set AGENT.env.{name}=..., or compare with --no-presets"
+            )
 
 
 # --- W&B ---

@@ -200,7 +200,7 @@ def _day(max_cars: int, mean_requests: float, mean_returns: float) -> tuple[Floa
             returned = p * _poisson_up_to(max_cars - rest, mean_returns)
             chance[cars, rest:] += returned
             rented[cars, rest:] += rentals * returned
-    return chance, rented / chance
+    return chance, np.divide(rented, chance, out=np.zeros_like(rented), where=chance > 0)
 
 
 def _poisson_up_to(most: int, mean: float) -> Floats:
@@ -209,5 +209,8 @@ def _poisson_up_to(most: int, mean: float) -> Floats:
     for k in range(1, most + 1):
         terms[k] = terms[k - 1] * mean / k
     terms *= exp(-mean)
-    terms[most] = 1.0 - terms[:most].sum()
+    k, term = most, terms[most]
+    while term > 0 and (k <= mean or term > 1e-20 * terms[most]):  # 1 less the others would round to 0, or below it
+        k, term = k + 1, term * mean / (k + 1)
+        terms[most] += term
     return terms

@@ -9,15 +9,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tengen.errors import UserError
 from tengen.evaluation.comparison.finished import FinishedRun
 from tengen.types import Floats
 
 
 def final_score(run: FinishedRun, budget: int) -> float:
-    """Return the score of the last evaluation up to a number of steps, to within one step of all environments."""
+    """Return the score of the last evaluation up to a number of steps, to within one step of all environments.
+
+    Raises:
+        UserError: There is none.
+    """
     reach = budget + int(run.settings.get("env.num_envs", 1))
     (within,) = np.nonzero(run.evaluations.steps < reach)
-    return float(run.evaluations.scores[within[-1] if len(within) else 0])
+    if not len(within):
+        raise UserError(
+            f"{run.folder} was not evaluated within the {budget:,} steps that all runs have, first at step"
+            f" {int(run.evaluations.steps[0]):,}: leave it out, or compare runs that were evaluated more often"
+        )
+    return float(run.evaluations.scores[within[-1]])
 
 
 def median_run(scores: Floats) -> int:

@@ -105,7 +105,8 @@ def _draw_surface(axes: Any, chart: Chart, v: Floats, together: Learnt) -> None:
     assert together.v is not None
     cost = is_cost(together.v)
     heights, scale = (-v, limits(-together.v)) if cost else (v, limits(together.v))
-    x, y = np.meshgrid(chart.x.points, chart.y.points)
+    x, y = np.meshgrid(_spread(chart.x.points), _spread(chart.y.points))
+    heights = heights.repeat(x.shape[0] // heights.shape[0], 0).repeat(x.shape[1] // heights.shape[1], 1)
     axes.plot_surface(
         x, y, heights, cmap=VALUES, norm=scale, rstride=1, cstride=1, linewidth=0.2, edgecolor=(0, 0, 0, 0.35)
     )
@@ -115,6 +116,11 @@ def _draw_surface(axes: Any, chart: Chart, v: Floats, together: Learnt) -> None:
     axes.view_init(elev=32, azim=-125)
     axes.tick_params(labelsize=7, pad=0)
     axes.set_title(f"{_cost_name(together) if cost else together.about_v}{_of(chart)}")
+
+
+def _spread(points: Array) -> Array:
+    """Return points of which a surface can be made: of a single one, its two sides."""
+    return points if len(points) > 1 else points + np.array([-0.5, 0.5])
 
 
 def _cost_name(learnt: Learnt) -> str:
@@ -139,7 +145,8 @@ def _extent(chart: Chart) -> tuple[float, float, float, float]:
     """Return the ends of a picture whose pixels are centred on the points."""
     ends: list[float] = []
     for axis in (chart.x, chart.y):
-        half = (axis.points[-1] - axis.points[0]) / max(len(axis.points) - 1, 1) / 2
+        width = (axis.points[-1] - axis.points[0]) / max(len(axis.points) - 1, 1)
+        half = width / 2 or 0.5  # of a single point
         ends += [float(axis.points[0] - half), float(axis.points[-1] + half)]
     return ends[0], ends[1], ends[2], ends[3]
 

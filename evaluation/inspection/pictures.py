@@ -18,12 +18,12 @@ from tengen.evaluation.inspection.chart_figure import chart_figure
 from tengen.evaluation.inspection.domain import Domain, domain_of
 from tengen.evaluation.inspection.grid_figure import grid_figure
 from tengen.evaluation.inspection.labels import action_names, part_names
-from tengen.evaluation.inspection.learnt import ask, knows_values
+from tengen.evaluation.inspection.learnt import Learnt, ask, knows_values
 from tengen.evaluation.inspection.places import Chart, charts_of, first_observation, grids_of, masks_of
 from tengen.evaluation.inspection.shown import all_observations, all_states, number_sizes, step_of
 from tengen.evaluation.inspection.slice_figure import MOST_PARTS, line_figure, slice_figure
 from tengen.evaluation.inspection.table_figure import check_size, table_figure
-from tengen.types import EnvSpec
+from tengen.types import EnvSpec, TimeStep
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,15 @@ def draw(subject: Subject) -> Figure:
     return _draw_table(subject) if domain is None else _draw_domain(subject, domain)
 
 
+def _ask(subject: Subject, shown: TimeStep) -> Learnt:
+    learnt = ask(subject.policy, shown)
+    if learnt.v is None and not learnt.decides:
+        raise UserError(
+            f"{subject.agent} has no preference in any state yet, and tells no values: there is nothing to be drawn"
+        )
+    return learnt
+
+
 def _draw_places(subject: Subject) -> Figure | None:
     """Return a picture of the states of tables where they lie; None where that isn't known."""
     spec = subject.spec
@@ -75,11 +84,11 @@ def _draw_places(subject: Subject) -> Figure | None:
         return None
     grids = grids_of(subject.env, subject.step)
     if grids is not None:
-        return grid_figure(grids, ask(subject.policy, shown), subject.title)
+        return grid_figure(grids, _ask(subject, shown), subject.title)
     charts = charts_of(subject.env)
     if charts:
         actions = action_names(spec.id, spec.num_actions)
-        return chart_figure(charts, ask(subject.policy, shown), actions, subject.title)
+        return chart_figure(charts, _ask(subject, shown), actions, subject.title)
     return None
 
 
@@ -99,7 +108,7 @@ def _draw_domain(subject: Subject, domain: Domain) -> Figure:
         slices = [(chart, ask(policy, step_of(seen))) for chart, seen in domain.slices(through.ravel())]
         return slice_figure(slices, domain.axes, actions, subject.title, where)
     check_size(spec.id, math.prod(sizes))
-    learnt = ask(policy, step_of(domain.observations()))
+    learnt = _ask(subject, step_of(domain.observations()))
     if len(sizes) == 1:
         return line_figure(domain.axes[0], learnt, actions, subject.title)
     if len(sizes) == 2:
@@ -121,4 +130,4 @@ def _draw_table(subject: Subject) -> Figure:
     shown = all_observations(spec)
     assert shown is not None
     parts, actions = part_names(spec.id, len(sizes)), action_names(spec.id, spec.num_actions)
-    return table_figure(ask(subject.policy, shown), sizes, parts, actions, subject.title)
+    return table_figure(_ask(subject, shown), sizes, parts, actions, subject.title)

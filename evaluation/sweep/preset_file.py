@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from tengen.config import default_settings
 
 
 def preset_text(agent: str, env: str, source: str, settings: Mapping[str, Any]) -> str:
-    """Return a run's settings as a preset file: whatever differs from the agent's defaults.
+    """Return a run's settings as a preset file: the environment's, and the agent's that differ from its defaults.
 
     Args:
         agent: Its registered name.
@@ -18,12 +19,15 @@ def preset_text(agent: str, env: str, source: str, settings: Mapping[str, Any]) 
         source: Where the settings come from.
         settings: The run's `config.json`.
     """
-    name = f"sweep-{agent}-{env}".replace(":", "-").replace("/", "-").lower()
+    name = re.sub("[^a-z0-9_-]", "-", f"sweep-{agent}-{env}".lower())  # a bare key of TOML
     defaults = default_settings(agent)
     lines = [f"[{name}]", f'for = {{ agent = "{agent}", env = "{env}" }}', f"source = {json.dumps(source)}"]
     lines.append(f"steps = {settings['steps']}")
     if settings["env"]["num_envs"] != 1:
         lines.append(f"num_envs = {settings['env']['num_envs']}")
+    own = {key: settings["env"][key] for key in ("kwargs", "action_mask") if settings["env"][key]}
+    if own:
+        lines += ["", f"[{name}.env]", *(f"{key} = {_toml(value)}" for key, value in own.items())]
     lines += ["", f"[{name}.agent]"]
     for key, value in settings["agent_config"].items():
         default = defaults["agent_config"].get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,8 @@ def _check_ends(text: str, kind: str, values: tuple[Any, ...]) -> None:
         low, high = map(float, values)
     except ValueError:
         raise UserError(f"--field {text}: {kind} takes two numbers, the least and the greatest value") from None
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UserError(f"--field {text}: both ends must be finite")
     if not low < high:
         raise UserError(f"--field {text}: the least value must be below the greatest")
     if kind.startswith("log") and not low > 0:

@@ -129,7 +129,24 @@ class Sweep:
         return signals.received
 
     def _begin(self, num_trials: int, display: Display) -> _Running | None:
-        """Go on with a trial that nobody is at, or begin another; None where there are enough."""
+        """Go on with a trial that nobody is at, or begin another; None where there are enough.
+
+        Values that can't be had together make a trial that has failed.
+        """
+        from optuna.trial import TrialState
+
+        while (found := self._next(num_trials, display)) is not None:
+            trial, lock, reported = found
+            try:
+                return self._start(trial, lock, reported)
+            except UserError as error:
+                self._study.tell(trial, state=TrialState.FAIL)
+                lock.release()
+                display.message(f"trial {trial.number} failed: {error}")
+        return None
+
+    def _next(self, num_trials: int, display: Display) -> tuple[Trial, RunLock, set[int]] | None:
+        """Return a trial that nobody is at, or a new one, with its lock and the steps it reported; None for none."""
         from optuna.trial import Trial, TrialState
 
         from tengen.evaluation.sweep.journal import alone, sampler
@@ -146,14 +163,14 @@ class Sweep:
                     continue
                 display.message(f"trial {frozen.number} goes on")
                 self._study.sampler = sampler(self._seed, frozen.number)
-                return self._start(Trial(self._study, frozen._trial_id), lock, set(frozen.intermediate_values))
+                return Trial(self._study, frozen._trial_id), lock, set(frozen.intermediate_values)
             if sum(frozen.state != TrialState.FAIL for frozen in trials) >= num_trials or len(trials) >= 2 * num_trials:
                 return None
             self._study.sampler = sampler(self._seed, len(trials))
             trial = self._study.ask()
             lock = self._lock(trial.number)
             assert lock is not None, "somebody else has a trial of this number"
-            return self._start(trial, lock, set())
+            return trial, lock, set()
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
