@@ -45,6 +45,9 @@ class TrackConfig:
     """Log a video of one evaluation episode at each evaluation."""
 
 
+_MOST = {"steps": 2**63 - 1, "eval_episodes": 10**9, "threads": 1024}
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """All that a run is: with the same versions and threads, the same RunConfig gives the same run."""
@@ -89,7 +92,9 @@ class RunConfig:
         for name in ("checkpoint_period", "eval_period", "seed", "threads"):
             if getattr(self, name) < 0:
                 raise UserError(f"--{name.replace('_', '-')} must not be negative, got {getattr(self, name)}")
-
+        for name, most in _MOST.items():
+            if getattr(self, name) > most:
+                raise UserError(f"--{name.replace('_', '-')} must be at most {most}, got {getattr(self, name)}")
         if self.num_runs > 1 and self.eval_period > 0:
             raise UserError(
                 f"--eval-period {self.eval_period} is for one run: leave it out, and evaluate the repetitions when they"

@@ -161,7 +161,9 @@ def _load(target: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever a plug-in does when it is imported
+        if target.startswith("tengen.") and not isinstance(error, ImportError | AttributeError):
+            raise
         raise UserError(f"the plug-in {target!r} can't be loaded: {error}") from error
 
 

@@ -292,6 +292,8 @@ def _limit(env: gym.Env[Any, Any]) -> int | None:
 def _find_spec(env_id: str) -> gym.envs.registration.EnvSpec:
     """Return Gymnasium's registration of an id, with the wrapper that checks call order left out: we assert it."""
     module, _, name = env_id.rpartition(":")
+    if module and not all(part.isidentifier() for part in module.split(".")):
+        raise UserError(f"{env_id!r} names {module!r}, which is no module: write it as in package.module:Name-v0")
     try:
         if module:
             importlib.import_module(module)

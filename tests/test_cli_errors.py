@@ -301,3 +301,40 @@ def test_a_process_ends_with_code_2_and_no_traceback(command: str) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("tengen: error: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "random", "--env", "./mine:My-v0"], "names './mine', which is no module"),
+        (["train", "random", "--env", "CartPole-v1", "--run-dir", "a" * 300], "File name too long"),
+        (["evaluate", "a" * 300], "File name too long"),
+        (["train", "q_learning", "--env", "ALE/Pong-v5"], "would have 10^"),
+        (["train", "random", "--env", "CartPole-v1", "--threads", "3000000000"], "--threads must be at most 1024"),
+        (["train", "random", "--env", "CartPole-v1", "--eval-episodes", "9" * 18], "--eval-episodes must be at most"),
+        (["evaluate", "run", "--episodes", "9" * 18], "--episodes must be at most 1000000000"),
+        (["train", "--resume", "run", "--steps", "9" * 22], "--steps must be"),
+    ],
+)
+def test_what_can_not_be_is_refused_in_one_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "random", "--env", "CartPole-v1", "--steps", "20", "--run-dir", "run"]) == 0
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    capsys.readouterr()
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
+
+
+def test_a_finished_run_of_several_environments_may_be_told_its_own_steps(tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    assert main(["train", "random", "--env", "CartPole-v1", "--num-envs", "3", "--steps", "100", "--run-dir", run]) == 0
+    assert main(["train", "--resume", run, "--steps", "100"]) == 0
+    assert main(["train", "--resume", run, "--steps", "99"]) == 2

@@ -16,7 +16,7 @@ from run_helpers import breakout, cartpole, digest, in_two, rows, start, stop_af
 from tengen.agents import DQNConfig, RandomConfig
 from tengen.checkpoint import CheckpointStore, RunLock, digest_state
 from tengen.checkpoint import files as checkpoint_files
-from tengen.config import RunConfig, TrackConfig
+from tengen.config import RunConfig, TrackConfig, default_settings, make_run_config
 from tengen.envs import EnvConfig, make_env
 from tengen.errors import UserError
 from tengen.evaluate import evaluate
@@ -499,3 +499,10 @@ def test_what_was_learnt_is_computed_with_the_threads_that_it_was_learnt_with(tm
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_an_evaluation_that_is_no_number_is_never_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    means = iter([float("nan"), 5.0, float("nan"), 7.0, 6.0])
+    monkeypatch.setattr("tengen.run.trainer.report_terms", lambda *_: {"return_mean": next(means)})
+    settings = {**default_settings("random"), "steps": 50, "eval_period": 10, "eval_episodes": 1}
+    assert train(make_run_config("random", settings), tmp_path / "run").summary["best_eval_return_mean"] == 7.0

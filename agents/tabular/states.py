@@ -151,7 +151,9 @@ def _outside(observation: Array, states: States | UniformBins) -> UserError:
 
 def _check_size(spec: EnvSpec, states: States | UniformBins) -> None:
     if states.num_states > _MOST_STATES:
+        digits = math.floor(math.log10(states.num_states))  # more than a float can be, for pictures
+        many = f"{states.num_states:.3g}" if digits < 300 else f"10^{digits}"
         raise UserError(
-            f"a table for {spec.id} would have {states.num_states:.3g} states, at most {_MOST_STATES:.0e} fit: use"
+            f"a table for {spec.id} would have {many} states, at most {_MOST_STATES:.0e} fit: use"
             " fewer bins, or an agent with a network such as dqn"
         )

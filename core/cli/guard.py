@@ -6,7 +6,10 @@ import errno
 import sys
 from collections.abc import Callable
 
-_MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+_MACHINE_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG),
+    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),  # a path that can't be
+}
 """What the machine refuses: no mistake in the program, so no traceback."""
 
 _OUT_OF_MEMORY = "allocate memory", "out of memory", "size calculation overflowed"

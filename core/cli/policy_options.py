@@ -17,6 +17,9 @@ EPSILON = Option(
 )
 
 
+_MOST = 10**9
+
+
 def check_episodes(given: Mapping[str, Any]) -> None:
     """Refuse values out of their range.
 
@@ -26,6 +29,8 @@ def check_episodes(given: Mapping[str, Any]) -> None:
     for name in ("episodes", "num-envs"):
         if given.get(name, 1) < 1:
             raise UserError(f"--{name} must be at least 1, got {given[name]}")
+        if given.get(name, 1) > _MOST:
+            raise UserError(f"--{name} must be at most {_MOST}, got {given[name]}")
     most = 2**63 - given["episodes"] - given.get("num-envs", 1)  # the seeds that follow are 64-bit integers too
     if not 0 <= given["seed"] <= most:
         raise UserError(f"--seed must be between 0 and {most}, got {given['seed']}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ def resume(
             driver=driver or run.config.driver,
             track=track or run.config.track,
         )
-        if steps is not None and steps < done:
+        if steps is not None and steps <= done - config.env.num_envs:  # the last tick may have gone past its steps
             raise UserError(f"{folder} is at step {done} already: --steps must be larger, got {steps}")
         repetitions, config = assemble(config, stack, start=done)
         run = replace_config(run, config)
@@ -259,9 +260,10 @@ class _Session:
         self.trackers.write(count, {f"eval/{name}": value for name, value in numbers.items()} | clock)
         if self.config.track.video:
             self._film(count)
-        if self.best is not None and self.last_eval["return_mean"] <= self.best:
+        mean = self.last_eval["return_mean"]
+        if math.isnan(mean) or (self.best is not None and mean <= self.best):
             return False
-        self.best, self.best_step = self.last_eval["return_mean"], count
+        self.best, self.best_step = mean, count
         return True
 
     def _seconds(self) -> float | None:
