@@ -87,8 +87,8 @@ def test_the_committed_results_are_those_of_the_default_settings() -> None:
     [
         ("--steps 5000", "must be a multiple of 8 that divides --steps, got 10000 and 5000"),
         ("--steps 800 --eval-period 100", "must be a multiple of 8 that divides --steps, got 100 and 800"),
-        ("--eval-period 0", "must be at least 1"),
-        ("--jobs 0", "must be at least 1"),
+        ("--eval-period 0", "must be a whole number of at least 1"),
+        ("--jobs 0", "must be a whole number of at least 1"),
     ],
 )
 def test_sizes_that_leave_nothing_to_report_are_refused(
