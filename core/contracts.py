@@ -323,6 +323,15 @@ class TerritorySimulator(Simulator, Protocol):
 
 
 @runtime_checkable
+class AdjudicatedSimulator(Simulator, Protocol):
+    """A simulator of a game that can be judged wherever it stands: one that is cut short need not be a draw."""
+
+    def adjudicate(self, states: Any) -> Floats:
+        """Return what games are worth to the side to move if they end here: 1 it has won, -1 lost, 0 a draw, [B]."""
+        ...
+
+
+@runtime_checkable
 class SymmetricSimulator(Simulator, Protocol):
     """A simulator whose states look the same, up to names, from K sides; 0 is the identity."""
 

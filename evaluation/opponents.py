@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tengen.contracts import Environment, Policy
+from tengen.contracts import AdjudicatedSimulator, Environment, Policy
 from tengen.envs.config import EnvConfig
 from tengen.errors import UserError
 from tengen.evaluate import Evaluation
@@ -99,7 +99,8 @@ class GTPOpponent:
         self._start = partial(GTPClient, command, timeout=600.0)
         self._clients: list[GTPClient] = []
         try:
-            self._clients += [self._start() for _ in range(num_envs)]
+            for _ in range(num_envs):
+                self._clients.append(self._start())
         except UserError:
             self.close()
             raise
@@ -186,7 +187,7 @@ def evaluate_against(
     """Play the episodes of seeds `seed` to `seed + num_episodes - 1` against an opponent.
 
     The policy has the first move in the first episode, the opponent in the second, and so on. A game that is cut at its
-    limit of moves is counted as it stands, where the simulator can (`adjudicate`, as Go's), and else a draw.
+    limit of moves is counted as it stands, where the simulator is an `AdjudicatedSimulator`, as Go is, and else a draw.
 
     Args:
         policy: Whose returns are reported.
@@ -245,10 +246,10 @@ def evaluate_against(
 def _worth(env: Environment, step: TimeStep) -> Floats:
     """Return what games are worth to the side to move that were cut at this step, [B]; 0 for others."""
     cut = step.last & (step.discount != 0)
-    adjudicate = getattr(env.spec.simulator, "adjudicate", None)
-    if adjudicate is None or not cut.any():
+    simulator = env.spec.simulator
+    if not isinstance(simulator, AdjudicatedSimulator) or not cut.any():
         return np.zeros(len(cut))
-    return np.where(cut, adjudicate(step.state), 0.0)
+    return np.where(cut, simulator.adjudicate(step.state), 0.0)
 
 
 def make_opponent(text: str, env: Environment, load_run: Callable[[str], Policy]) -> Opponent:

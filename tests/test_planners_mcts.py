@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import numba
 import numpy as np
 import pytest
 from mcts_games import CONNECT_FOUR_ENDS, RandomTree, connect_four_values, played, tictactoe_values
 
+from tengen.contracts import Simulator
 from tengen.envs.connect_four import ConnectFour
 from tengen.envs.tictactoe import TicTacToe
 from tengen.planners.mcts import (
     Budget,
     Search,
+    SearchResult,
     SearchSettings,
     light_playouts,
     root_report,
@@ -30,6 +34,19 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def searched(
+    game: Simulator, states: Any, worth: Mapping[int, float], settings: SearchSettings, *, within: float
+) -> SearchResult:
+    """Search a position whose actions have these values, see that the best is found, and return the result."""
+    search = Search(game, light_playouts(game), settings)
+    search.reset(states)
+    result = search.run(Budget(simulations=SIMULATIONS), rng())
+    best = int(result.actions[0])
+    assert worth[best] == max(worth.values())
+    assert result.values[0, best] == pytest.approx(worth[best], abs=within)
+    return result
+
+
 SETTINGS = [
     SearchSettings(),
     SearchSettings(rave_equivalence=50.0, expand_visits=3, leaves=4, exploration=0.3),
@@ -42,13 +59,7 @@ SETTINGS = [
 def test_on_tic_tac_toe_the_most_visited_move_is_a_minimax_move(settings: SearchSettings, moves: list[int]) -> None:
     game = TicTacToe()
     state = played(game, moves)
-    worth = tictactoe_values(state[0].tobytes())
-    search = Search(game, light_playouts(game), settings)
-    search.reset(state)
-    result = search.run(Budget(simulations=SIMULATIONS), rng())
-    best = int(result.actions[0])
-    assert worth[best] == max(worth.values())
-    assert result.values[0, best] == pytest.approx(worth[best], abs=0.25)
+    result = searched(game, state, tictactoe_values(state[0].tobytes()), settings, within=0.25)
     assert result.visits[0].sum() == SIMULATIONS
     assert not result.visits[0][state[0] != 0].any()
 
@@ -60,13 +71,7 @@ def test_at_the_end_of_connect_four_the_most_visited_move_is_a_minimax_move(
 ) -> None:
     game = ConnectFour()
     states = played(game, [int(column) - 1 for column in columns])
-    worth = connect_four_values(states)
-    search = Search(game, light_playouts(game), settings)
-    search.reset(states)
-    result = search.run(Budget(simulations=SIMULATIONS), rng())
-    best = int(result.actions[0])
-    assert worth[best] == max(worth.values())
-    assert result.values[0, best] == pytest.approx(worth[best], abs=0.1)
+    searched(game, states, connect_four_values(states), settings, within=0.1)
 
 
 @pytest.mark.parametrize("rule", ["uct", "puct"])
