@@ -502,7 +502,7 @@ def test_what_was_learnt_is_computed_with_the_threads_that_it_was_learnt_with(tm
 
 
 def test_an_evaluation_that_is_no_number_is_never_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    means = iter([float("nan"), 5.0, float("nan"), 7.0, 6.0])
+    means = iter([float("nan"), 5.0, 7.0, 6.0, float("nan")])
     monkeypatch.setattr("tengen.run.trainer.report_terms", lambda *_: {"return_mean": next(means)})
     settings = {**default_settings("random"), "steps": 50, "eval_period": 10, "eval_episodes": 1}
     assert train(make_run_config("random", settings), tmp_path / "run").summary["best_eval_return_mean"] == 7.0
