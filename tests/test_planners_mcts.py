@@ -27,7 +27,7 @@ from tengen.planners.mcts.settings import SelectRule
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")  # where kernels run uncompiled
 INTERPRETED = bool(vars(numba.config)["DISABLE_JIT"])
-SIMULATIONS = 600 if INTERPRETED else 1500
+SIMULATIONS = 1500
 
 
 def rng(seed: int = 0) -> np.random.Generator:
