@@ -18,7 +18,10 @@ from tengen.config import RunConfig, default_settings, lay_over, make_run_config
 from tengen.run import train
 from tengen.types import Transition
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:torch"),  # of its own compiler
+]
 
 
 def test_on_cuda_a_run_in_two_halves_equals_one_that_never_stopped(tmp_path: Path) -> None:
@@ -34,12 +37,27 @@ def variant(name: str, **fields: Any) -> RunConfig:
     return make_run_config(name, lay_over(name, default_settings(name), {"agent_config": small, "device": "cuda"}))
 
 
-@pytest.mark.parametrize("name", ["double_dqn", "c51", "qr_dqn", "rainbow"])
-@pytest.mark.parametrize("overlap", [False, True])
-def test_on_cuda_every_variant_goes_on_exactly(name: str, overlap: bool, tmp_path: Path) -> None:
-    config = dataclasses.replace(variant(name, overlap=overlap), steps=600)
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *[(name, {"overlap": overlap}) for name in ("double_dqn", "c51", "qr_dqn", "rainbow") for overlap in (False, True)],
+    ("dqn", {"pop_art": True}),
+    ("rainbow", {"compile": True, "overlap": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "fields"), VARIANTS)
+def test_on_cuda_every_variant_goes_on_exactly(name: str, fields: dict[str, Any], tmp_path: Path) -> None:
+    config = dataclasses.replace(variant(name, **fields), steps=600)
     train(config, tmp_path / "one")
     in_two(config, 300, tmp_path / "two")
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+
+
+def test_on_cuda_pqn_goes_on_exactly(tmp_path: Path) -> None:
+    settings = {"agent_config": {"hidden": [32]}, "device": "cuda"}
+    config = make_run_config("pqn", lay_over("pqn", default_settings("pqn"), settings))
+    config = dataclasses.replace(config, steps=2_048)
+    train(config, tmp_path / "one")
+    in_two(config, 1_024, tmp_path / "two")
     assert digest(tmp_path / "one") == digest(tmp_path / "two")
 
 
