@@ -1,7 +1,7 @@
 """Chains and liberties of one board, kept up to date from stone to stone.
 
 The board has a border: point (x, y) of N x N is `(y + 1) * W + x + 1` with W = N + 1, so that the border at a row's
-left is also that at the right of the row above. Liberties are counted once for each stone beside them (they are
+left is also that at the right of the row above. Liberties are counts once for each stone beside them (they are
 "pseudo-liberties"): a chain has none exactly where the count is zero, and joining two chains is a sum. Indices are
 unsigned, as numba else asks of each whether it counts from the end.
 
@@ -21,7 +21,6 @@ EMPTY, BLACK, WHITE, BORDER = 0, 1, 2, 3  # in `Chains.color`; the other side of
 
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
 _EMPTIES = 256  # in `Chains.around`
-_WEIGHTS = np.array([_EMPTIES, 1, 16, 17], np.int32)  # there, of each colour: a border counts for both
 
 
 class Chains(NamedTuple):
@@ -71,34 +70,45 @@ def load(chains: Chains, board: NDArray[np.int8]) -> Any:
     """Fill the arrays from a board int8 [N, N] of 1, -1 and 0. Return the number of empty points."""
     n = board.shape[0]
     w = np.uint64(n + 1)
-    num_empty = _ZERO
     color, around = chains.color, chains.around
+    num_empty = _ZERO
     for y in range(n):
+        row = np.uint64((y + 1) * (n + 1) + 1)
         for x in range(n):
-            p = np.uint64((y + 1) * (n + 1) + x + 1)
             stone = board[y, x]
-            color[p] = (stone & 1) + (stone < 0)
+            color[row + np.uint64(x)] = (stone & 1) + (stone < 0)
+        for x in range(n):
+            p = row + np.uint64(x)
             chains.empties[num_empty] = p  # the next one overwrites what is none: branches would be guesses
             chains.place[p] = num_empty
-            num_empty += np.uint64(stone == 0)
+            num_empty += np.uint64(color[p] == EMPTY)
+    for k in range(w + _ONE, np.uint64(len(color)) - w - _ONE):  # one loop without tables, for vector instructions
+        p = np.uint64(k)
+        around[p] = (
+            as_counts(color[p - w]) + as_counts(color[p - _ONE]) + as_counts(color[p + _ONE]) + as_counts(color[p + w])
+        )
+        chains.chain[p] = p
     for y in range(n):
+        row = np.uint64((y + 1) * (n + 1) + 1)
         for x in range(n):
-            p = np.uint64((y + 1) * (n + 1) + x + 1)
-            above, left, right, below = color[p - w], color[p - _ONE], color[p + _ONE], color[p + w]
-            counts = int(_WEIGHTS[above] + _WEIGHTS[left] + _WEIGHTS[right] + _WEIGHTS[below])
-            around[p] = counts
-            chains.chain[p] = p
+            p = row + np.uint64(x)
             c = color[p]
             if c == EMPTY:
                 continue
             chains.after[p] = p
-            chains.liberties[p] = counts >> 8
+            chains.liberties[p] = around[p] >> 8
             chains.stones[p] = 1
-            if left == c:
+            if color[p - _ONE] == c:
                 join(chains, p, p - _ONE)
-            if above == c:
+            if color[p - w] == c:
                 join(chains, p, p - w)
     return num_empty
+
+
+@njit(makes_arrays=False, forceinline=True)
+def as_counts(c: Any) -> Any:
+    """Return what a point of colour c adds to `Chains.around` beside it; a border counts for both colours."""
+    return np.int32(c & 1) + (np.int32(c >> 1) << 4) + (np.int32(c == EMPTY) << 8)
 
 
 @njit(makes_arrays=False, forceinline=True)
@@ -144,15 +154,23 @@ def breathes(chains: Chains, w: Any, p: Any, c: int) -> bool:
 
     It has an empty neighbour, or one of its own chains still has a liberty, or it takes a chain of the other side.
     """
-    color, chain, liberties = chains.color, chains.chain, chains.liberties
     if chains.around[p] >> 8:
         return True
-    for k in range(4):
-        q = neighbour(p, w, k)
-        beside = color[q]
-        if beside != BORDER and (beside == c) == (liberties[np.uint64(chain[q])] != 0):
-            return True
-    return False
+    beside_it: bool = (
+        gives_breath(chains, p - w, c)
+        | gives_breath(chains, p - _ONE, c)
+        | gives_breath(chains, p + _ONE, c)
+        | gives_breath(chains, p + w, c)
+    )
+    return beside_it
+
+
+@njit(makes_arrays=False, forceinline=True)
+def gives_breath(chains: Chains, q: Any, c: int) -> Any:
+    """Return whether what is on a neighbour leaves a stone of colour c a liberty: its chain has one, or is taken."""
+    beside = chains.color[q]
+    # No `and`: four tests without branches are faster than branches guessed wrong.
+    return (beside != BORDER) & ((beside == c) == (chains.liberties[np.uint64(chains.chain[q])] != 0))
 
 
 @njit(makes_arrays=False, forceinline=True)
@@ -202,7 +220,7 @@ def put(chains: Chains, w: Any, p: Any, c: int, num_empty: Any) -> Any:
         The number of empty points, which without captures is one less. The points of captured stones are the last ones
         of `empties`, from the number before, less one.
     """
-    color, around, other = chains.color, chains.around, 3 - c
+    color, around = chains.color, chains.around
     counts = around[p]
     num_empty -= _ONE
     hole, last = np.uint64(chains.place[p]), np.uint64(chains.empties[num_empty])
@@ -218,15 +236,26 @@ def put(chains: Chains, w: Any, p: Any, c: int, num_empty: Any) -> Any:
     around[p - _ONE] += change
     around[p + _ONE] += change
     around[p + w] += change
-    for k in range(4):
-        q = neighbour(p, w, k)
-        beside = color[q]
-        if beside == c:
-            join(chains, p, q)
-        elif beside == other:
-            known = np.uint64(chains.chain[q])
-            if chains.liberties[known] == 0:
-                num_empty = take(chains, w, known, num_empty)
+    num_empty = meet(chains, w, p, p - w, num_empty)
+    num_empty = meet(chains, w, p, p - _ONE, num_empty)
+    num_empty = meet(chains, w, p, p + _ONE, num_empty)
+    return meet(chains, w, p, p + w, num_empty)
+
+
+@njit(makes_arrays=False, forceinline=True)
+def meet(chains: Chains, w: Any, p: Any, q: Any, num_empty: Any) -> Any:
+    """Join a stone that was put on p with one of its colour on q, or take one of the other colour without liberties.
+
+    Returns:
+        The number of empty points.
+    """
+    c, beside = chains.color[p], chains.color[q]
+    if beside == c:
+        join(chains, p, q)
+    elif beside == 3 - c:
+        known = np.uint64(chains.chain[q])
+        if chains.liberties[known] == 0:
+            return take(chains, w, known, num_empty)
     return num_empty
 
 

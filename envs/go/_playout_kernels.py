@@ -65,7 +65,7 @@ def play_out(
         values[b] = 1.0 if margin > 0 else (-1.0 if margin < 0 else 0.0)
         if len(first):
             first[b, :] = 0
-            for k in range(num_moves - 1, -1, -1):  # the earliest is written last
+            for k in range(np.int64(num_moves) - 1, -1, -1):  # the earliest is written last
                 first[b, action_of[np.uint64(record[k])]] = -1 if k & 1 else 1
 
 
@@ -96,9 +96,9 @@ def play_on(
         How many moves there were, and the number of passes at the end, less than 2 where there were too many moves.
     """
     w = np.uint64(n + 1)
-    num_moves = 0
+    num_moves, most = _ZERO, np.uint64(3 * n * n)  # unsigned, as indices are
     x = np.uint64(seed)
-    while passes < 2 and num_moves < 3 * n * n:
+    while passes < 2 and num_moves < most:
         played = _ZERO
         if num_empty > _ZERO:
             x ^= x << np.uint64(13)  # xorshift64 (Marsaglia 2003)
@@ -112,7 +112,7 @@ def play_on(
         else:
             passes = 0
             num_empty, ko = put_down(chains, w, played, color, num_empty)
-        num_moves += 1
+        num_moves += _ONE
         color = 3 - color
     return num_moves, passes
 
