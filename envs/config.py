@@ -16,8 +16,8 @@ class EnvConfig:
     """An environment's id: a Gymnasium id, `ALE/<Game>-v5`, or one from `tengen list envs`."""
     num_envs: int = 1
     """Environments side by side."""
-    protocol: str | None = None
-    """A named protocol (`tengen list protocols`); Atari uses nature2015 unless told otherwise."""
+    protocol: str | dict[str, Any] | None = None
+    """An Atari protocol (`tengen list protocols`), or a .toml, whose content is kept; nature2015 unless given."""
     action_mask: bool = False
     """Honour `info["action_mask"]` of a Gymnasium environment as its legal actions."""
     kwargs: dict[str, Any] = field(default_factory=dict)

@@ -7,7 +7,8 @@ of play, a *step* is one decision of the agent: `frame_skip` frames. Standard li
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -102,12 +103,14 @@ def protocol_names() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
-def load_protocol(name: str) -> AtariProtocol:
-    """Return a protocol by its name, or from a file of one's own where `name` ends in `.toml`.
+def load_protocol(name: str | Mapping[str, Any]) -> AtariProtocol:
+    """Return a protocol by its name, from a file of one's own where `name` ends in `.toml`, or from its knobs.
 
     Raises:
         UserError: No protocol has this name, or its file is unreadable or malformed.
     """
+    if not isinstance(name, str):
+        return _make(name)
     if name.endswith(".toml"):
         try:
             text = Path(name).read_text(encoding="utf-8")
@@ -124,12 +127,23 @@ def load_protocol(name: str) -> AtariProtocol:
     return _parse(name, entry.read_text(encoding="utf-8"))
 
 
+def with_content(protocol: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+    """Return a protocol with each knob in place of the file that it is in: the file may change, or be elsewhere.
+
+    Raises:
+        UserError: The file is unreadable or malformed.
+    """
+    if isinstance(protocol, str) and protocol.endswith(".toml"):
+        return asdict(load_protocol(protocol))
+    return protocol
+
+
 def _parse(name: str, text: str) -> AtariProtocol:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"the protocol {name!r} is not a TOML file: {error}") from error
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"name": name}
     for section, content in table.items():
         if section == "reference":
             values["reference"] = content
@@ -141,9 +155,14 @@ def _parse(name: str, text: str) -> AtariProtocol:
                 f"the protocol {name!r} has {section!r}, "
                 "expected `reference` and the sections game, training, evaluation"
             )
-    known = {field.name for field in fields(AtariProtocol)} - {"name"}
+    return _make(values)
+
+
+def _make(values: Mapping[str, Any]) -> AtariProtocol:
+    known = {field.name for field in fields(AtariProtocol)}
     if not known - {"wrappers"} <= values.keys() <= known:
         wrong = [f"lacks {key}" for key in sorted(known - {"wrappers"} - values.keys())]
         wrong += [f"has an unknown {key}" for key in sorted(values.keys() - known)]
+        name = values.get("name", "unnamed")
         raise UserError(f"the protocol {name!r} {', '.join(wrong)}; compare with nature2015.toml")
-    return AtariProtocol(name=name, **values)
+    return AtariProtocol(**values)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import pytest
 from tengen.checkpoint import RunLock
 from tengen.cli import main
 from tengen.cli.compare_command import sensible_period
-from tengen.evaluation.jobs.runner import last_step
+from tengen.cli.train_command import resolve
+from tengen.evaluation.jobs.runner import differences, last_step
+from tengen.run import open_run
 from tengen.tracking import read_metrics, without_times
 
 TABLES = ["--env", "FrozenLake-v1", "--agents", "q_learning", "random", "--no-film", "--jobs", "2"]
@@ -320,3 +323,20 @@ def test_a_damaged_run_among_good_ones_is_left_out_and_named(copied: Path, capsy
 def test_a_folder_without_runs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "holds no run" in refused(["--runs", str(tmp_path)], capsys)
     assert "does not exist" in refused(["--runs", str(tmp_path / "nothing")], capsys)
+
+
+def test_a_run_under_a_protocols_file_is_another_once_the_file_has_changed(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text((resources.files("tengen.presets") / "protocols" / "nature2015.toml").read_text(encoding="utf-8"))
+    arguments = ["random", "--env", "ALE/Pong-v5", "--protocol", str(file), "--steps", "8", "--device", "cpu"]
+    assert main(["train", *arguments, "--run-dir", str(tmp_path / "run")]) == 0
+    found = open_run(tmp_path / "run").config
+
+    def differing() -> list[tuple[str, Any, Any]]:
+        resolved = resolve(arguments)
+        assert resolved is not None
+        return differences(resolved[0], found)
+
+    assert differing() == []
+    file.write_text(file.read_text().replace("frame_skip = 4", "frame_skip = 3"))
+    assert differing() == [("env.protocol.frame_skip", 3, 4)]

@@ -239,6 +239,15 @@ def test_different_protocols_are_put_into_tables_of_their_own_and_it_is_said(tmp
     assert found["tasks"][0]["agents"][0]["runs"][0]["protocol"] == "nature2015"
 
 
+def test_a_protocol_is_the_same_whether_its_settings_are_a_path_or_the_content(tmp_path: Path) -> None:
+    env = {"id": ATARI, "num_envs": 1, "action_mask": False, "kwargs": {}}
+    for k, kept in enumerate(["mine.toml", PROTOCOL]):
+        settings = {"env": {**env, "protocol": kept}}
+        write_run(tmp_path / str(k), "dqn", k, env=ATARI, protocol=PROTOCOL, settings=settings)
+    (task,) = read_comparison([tmp_path / "0", tmp_path / "1"]).tasks
+    assert task.name == ATARI
+
+
 def test_different_settings_of_an_environment_are_different_tasks(tmp_path: Path) -> None:
     env = {"id": "FrozenLake-v1", "num_envs": 1, "protocol": None, "action_mask": False}
     folders = [

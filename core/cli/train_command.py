@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_origin
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from tengen.cli.options import REQUIRED, Command, Option, Parsed, asks_for_help, parse, peek
 from tengen.config import (
@@ -29,10 +29,12 @@ from tengen.device import resolve_device, resolve_threads
 from tengen.errors import UserError
 from tengen.presets import Preset, find_preset, get_preset, read_preset_file
 from tengen.registry import names, resolve_agent, summarise_agent
-from tengen.typed import build, field_docs, field_types, to_values
+from tengen.typed import build, field_docs, field_types, is_union, to_values
 
 if TYPE_CHECKING:
     from tengen.run import RunResult
+
+_UNION: Any = Union  # of types that are only known at run time
 
 _CHANGEABLE = ("resume", "steps", "device", "driver", "track")  # when a run goes on
 
@@ -198,6 +200,8 @@ def _run_options(settings: Mapping[str, Any], agent: str | None) -> list[Option]
         metavar = None
         if get_origin(kind) is dict:
             kind, default, metavar = str, json.dumps(default), "TABLE"
+        elif is_union(kind):  # what a file's name may stand for, too, is given by that name
+            kind = _UNION[tuple(part for part in get_args(kind) if get_origin(part) is not dict)]
         options.append(Option(_option_name(path), kind, doc, default, metavar))
     return sorted(options, key=lambda option: option.name != "env")
 

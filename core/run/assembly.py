@@ -13,6 +13,7 @@ from tengen.contracts import Agent, Environment
 from tengen.device import resolve_device, resolve_threads
 from tengen.drive import why_not_compiled
 from tengen.envs import make_env
+from tengen.envs.protocols import with_content
 from tengen.errors import UserError
 from tengen.run.recorder import Recorder
 from tengen.run.repetitions import Repetition, Repetitions
@@ -58,10 +59,11 @@ def _parts(config: RunConfig, stack: contextlib.ExitStack) -> tuple[Agent, Envir
 
 
 def _with_protocol(config: RunConfig, env: Environment) -> RunConfig:
-    """Return a config with the name of the protocol that the environment chose by itself."""
-    protocol = getattr(env, "base_protocol", None)
-    if protocol is None or config.env.protocol is not None:
+    """Return a config with the name of the protocol that the environment chose by itself, or the content of a file."""
+    chosen = getattr(env, "base_protocol", None)
+    if chosen is None:
         return config
+    protocol = chosen if config.env.protocol is None else with_content(config.env.protocol)
     return dataclasses.replace(config, env=dataclasses.replace(config.env, protocol=protocol))
 
 

@@ -15,8 +15,9 @@ _TASKS = ("env.id", "env.protocol", "env.action_mask", "env.kwargs")
 
 
 def task_settings(run: FinishedRun) -> dict[str, Any]:
-    """Return the settings of the environment itself, whose keyword arguments may be flattened."""
-    return {name: value for name, value in run.settings.items() if name.startswith(_TASKS) and name != "env.protocol"}
+    """Return the settings of the environment itself but its protocol; its keyword arguments may be flattened."""
+    own = [name for name in run.settings if name.startswith(_TASKS) and not name.startswith("env.protocol")]
+    return {name: run.settings[name] for name in own}
 
 
 def agent_settings(run: FinishedRun) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol
 
 from tengen.checkpoint import RunLock
 from tengen.config import RunConfig
+from tengen.envs.protocols import with_content
 from tengen.errors import UserError
 from tengen.run import open_run
 from tengen.run.signals import StopSignals
@@ -135,7 +136,9 @@ def refuse_other_settings(jobs: Iterable[Job]) -> None:
 def differences(expected: RunConfig, found: RunConfig) -> list[tuple[str, Any, Any]]:
     """Return the settings that decide what is learnt and differ: name, what is expected, what is found."""
     if expected.env.protocol is None:  # the environment then chose its own
-        found = _replace_protocol(found)
+        found = _replace_protocol(found, None)
+    elif isinstance(found.env.protocol, dict):
+        expected = _replace_protocol(expected, with_content(expected.env.protocol))
     ours, theirs = dict(_flat(expected.to_dict())), dict(_flat(found.to_dict()))
     names = [name for name in {**ours, **theirs} if not name.startswith((*_OF_THE_MACHINE, "track."))]
     return [
@@ -145,9 +148,8 @@ def differences(expected: RunConfig, found: RunConfig) -> list[tuple[str, Any, A
     ]
 
 
-def _replace_protocol(config: RunConfig) -> RunConfig:
-
-    return dataclasses.replace(config, env=dataclasses.replace(config.env, protocol=None))
+def _replace_protocol(config: RunConfig, protocol: str | dict[str, Any] | None) -> RunConfig:
+    return dataclasses.replace(config, env=dataclasses.replace(config.env, protocol=protocol))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
