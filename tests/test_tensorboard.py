@@ -73,3 +73,15 @@ def test_without_tensorboard_the_message_names_the_extra(tmp_path: Path, monkeyp
     monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.event_file_writer", None)
     with pytest.raises(UserError, match=r"pip install 'tengen\[tensorboard\]'"):
         write(tmp_path, range(1))
+
+
+@pytest.mark.parametrize("resume_step", [None, 5])
+def test_a_tensorboard_that_can_not_write_costs_a_warning(
+    resume_step: int | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tensorboard").write_text("a file where the folder should be")
+    write(tmp_path, range(6, 8), resume_step)
+    assert len(read_metrics(tmp_path / "metrics.jsonl")) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert err.startswith("warning: TensorBoardTracker stopped (")

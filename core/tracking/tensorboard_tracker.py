@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from pathlib import Path
@@ -14,6 +15,16 @@ FOLDER = "tensorboard"
 """In the run's folder: what to give to `tensorboard --logdir`."""
 
 
+def require_tensorboard() -> None:
+    """Raise UserError, which says how to install it, where TensorBoard is missing."""
+    try:
+        importlib.import_module("tensorboard.summary.writer.event_file_writer")
+    except ImportError as error:
+        raise UserError(
+            "--track tensorboard needs TensorBoard, which is not installed: pip install 'tengen[tensorboard]'"
+        ) from error
+
+
 class TensorBoardTracker:
     """A Tracker that writes one event file a process.
 
@@ -23,18 +34,15 @@ class TensorBoardTracker:
             after it. None for a new run.
 
     Raises:
-        UserError: TensorBoard isn't installed.
+        ImportError: TensorBoard isn't installed.
+        OSError: It can't write.
     """
 
     def __init__(self, run_folder: str | os.PathLike[str], resume_step: int | None = None) -> None:
-        try:
-            # TensorBoard ships no types.
-            from tensorboard.compat.proto import event_pb2, summary_pb2  # type: ignore[import-untyped]
-            from tensorboard.summary.writer.event_file_writer import EventFileWriter  # type: ignore[import-untyped]
-        except ImportError as error:
-            raise UserError(
-                "--track tensorboard needs TensorBoard, which is not installed: pip install 'tengen[tensorboard]'"
-            ) from error
+        # TensorBoard ships no types.
+        from tensorboard.compat.proto import event_pb2, summary_pb2  # type: ignore[import-untyped]
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # type: ignore[import-untyped]
+
         self._event = event_pb2.Event
         self._summary = summary_pb2.Summary
         self._writer = EventFileWriter(str(Path(run_folder) / FOLDER), flush_secs=10)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tengen.contracts import Tracker
-from tengen.errors import UserError
 from tengen.tracking.jsonl import METRICS_FILE, JsonlTracker
 from tengen.tracking.progress import Progress
 from tengen.tracking.rows import plain
+from tengen.tracking.tensorboard_tracker import TensorBoardTracker, require_tensorboard
 from tengen.types import Metrics
 
 if TYPE_CHECKING:
-    from tengen.config import RunConfig, TrackConfig
+    from tengen.config import RunConfig
 
 
 @runtime_checkable
@@ -102,34 +102,24 @@ def make_trackers(
         progress: The display, which is given every row and shows the warnings; without it they go to standard error.
 
     Raises:
-        UserError: `metrics.jsonl` can't be written, or a mirror's extra isn't installed.
+        UserError: `metrics.jsonl` can't be written, or TensorBoard is asked for and not installed.
     """
+    folder, track = Path(run_folder), config.track
+    if track.to == "tensorboard":
+        require_tensorboard()  # before anything is cut away
     show = progress.message if progress is not None else _to_stderr
-    truth = JsonlTracker(Path(run_folder) / METRICS_FILE, resume_step)
+    truth = JsonlTracker(folder / METRICS_FILE, resume_step)
     mirrors: list[Tracker] = [] if progress is None else [progress]
     try:
-        mirrors += _mirrors(config.track, Path(run_folder), config, resume_step, show)
-    except UserError:
-        truth.close()
-        raise
+        if track.to == "tensorboard":
+            mirrors.append(TensorBoardTracker(folder, resume_step))
+        elif track.to == "wandb":
+            from tengen.tracking.wandb_tracker import WandbTracker
+
+            mirrors.append(WandbTracker(track, folder, config.to_dict(), resume_step=resume_step, message=show))
+    except Exception as error:  # a mirror's library may raise anything
+        show(_stopped({"tensorboard": "TensorBoardTracker", "wandb": "WandbTracker"}[track.to], error))
     return Trackers(truth, mirrors, show)
-
-
-def _mirrors(
-    track: TrackConfig, folder: Path, config: RunConfig, resume_step: int | None, show: Callable[[str], None]
-) -> list[Tracker]:
-    if track.to == "tensorboard":
-        from tengen.tracking.tensorboard_tracker import TensorBoardTracker
-
-        return [TensorBoardTracker(folder, resume_step)]
-    if track.to == "wandb":
-        from tengen.tracking.wandb_tracker import WandbTracker
-
-        try:
-            return [WandbTracker(track, folder, config.to_dict(), resume_step=resume_step, message=show)]
-        except Exception as error:  # wandb may raise anything
-            show(_stopped("WandbTracker", error))
-    return []
 
 
 def _stopped(name: str, error: Exception) -> str:
