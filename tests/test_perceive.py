@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,3 +237,24 @@ def test_a_run_refuses_other_settings_other_games_and_a_second_start(
     refused(f"train --resume {run}", "agent")
     (own / "0.sgf").unlink()
     refused(f"perceive fit --resume {run} --steps 8", "the examples of", "no longer those")
+
+
+def test_a_fit_that_can_not_go_on_is_left_as_it_was(
+    refused: Check, games: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fitted(games, tmp_path / "run", SHORT.replace("--steps 12", "--steps 4"))
+    with open(run / "metrics.jsonl", "a") as file:  # as a kill after the checkpoint leaves it
+        file.write('{"global_step": 5, "charts/SPS": 1.0}\n')
+
+    def refused_and_unchanged(*fragments: str) -> None:
+        before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "lock"}
+        refused(f"perceive fit --resume {run} --steps 8 --track tensorboard", *fragments)
+        assert {path: path.read_bytes() for path in before} == before
+        assert not (run / "tensorboard").exists()
+
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "tensorboard.summary.writer.event_file_writer", None)
+        refused_and_unchanged("pip install 'tengen[tensorboard]'")
+    for damaged in ("{", '{"command": 1}'):
+        (run / "sessions.json").write_text(damaged)
+        refused_and_unchanged("sessions.json")

@@ -6,7 +6,6 @@ import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from run_helpers import breakout, cartpole, digest, in_two, rows, start, stop_af
 from tengen.agents import DQNConfig, RandomConfig
 from tengen.checkpoint import CheckpointStore, RunLock, digest_state
 from tengen.checkpoint import files as checkpoint_files
-from tengen.cli import main
 from tengen.config import RunConfig, TrackConfig, default_settings, make_run_config
 from tengen.envs import EnvConfig, make_env
 from tengen.errors import UserError
@@ -488,51 +486,6 @@ def test_a_run_records_its_protocol_and_reports_normalised_scores(tmp_path: Path
     assert last["protocol"] == "nature2015 (evaluation_max_frames=400)"
     assert last["score_table"] == "dqn_zoo_30min"
     assert rows(tmp_path)[-1]["eval/human_normalized_mean"] == last["human_normalized_mean"]
-
-
-def pong(protocol: Path) -> RunConfig:
-    return RunConfig("random", RandomConfig(), EnvConfig("ALE/Pong-v5", protocol=str(protocol)), 8, eval_episodes=1)
-
-
-@pytest.fixture
-def own_protocol(tmp_path: Path) -> Path:
-    """A protocol's file, whose evaluation games are over soon."""
-    text = (resources.files("tengen.presets") / "protocols" / "nature2015.toml").read_text(encoding="utf-8")
-    (path := tmp_path / "mine.toml").write_text(text.replace("max_frames = 18_000", "max_frames = 400"))
-    return path
-
-
-def test_a_run_keeps_what_its_protocols_file_held_when_it_began(
-    own_protocol: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    train(pong(Path(own_protocol.name)), tmp_path / "run")
-    own_protocol.write_text(own_protocol.read_text().replace("frame_skip = 4", "frame_skip = 3"))
-    resume(tmp_path / "run", steps=12)
-    own_protocol.unlink()
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    resume(tmp_path / "run", steps=16)
-    protocols = [session["protocol"] for session in open_run(tmp_path / "run").sessions()]
-    assert [(protocol["name"], protocol["frame_skip"]) for protocol in protocols] == [("mine", 4)] * 3
-    assert main(["evaluate", str(tmp_path / "run"), "--episodes", "1", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["protocol"], found["length_mean"]) == ("mine", 100)
-
-
-def test_a_run_that_has_only_its_protocols_path_keeps_the_content_once_it_goes_on(
-    own_protocol: Path, tmp_path: Path
-) -> None:
-    train(pong(own_protocol), tmp_path / "run")
-    path = tmp_path / "run" / "config.json"
-    settings = json.loads(path.read_text())
-    settings["env"]["protocol"] = str(own_protocol)
-    path.write_text(json.dumps(settings))
-    load_policy(open_run(tmp_path / "run")).env.close()
-    resume(tmp_path / "run", steps=12)
-    own_protocol.unlink()
-    resume(tmp_path / "run", steps=16)
-    assert [session["protocol"]["name"] for session in open_run(tmp_path / "run").sessions()] == ["mine"] * 3
 
 
 def test_what_was_learnt_is_computed_with_the_threads_that_it_was_learnt_with(tmp_path: Path) -> None:

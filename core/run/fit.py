@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +22,7 @@ from tengen.config import RunConfig, TrackConfig
 from tengen.errors import UserError, did_you_mean
 from tengen.perception.tasks import TASKS, resolve_task
 from tengen.run.assembly import compute_deterministically
-from tengen.run.folder import make_folder, refuse_occupied, versions
+from tengen.run.folder import add_session, make_folder, read_sessions, refuse_occupied, versions
 from tengen.run.recorder import crossed
 from tengen.run.signals import StopSignals
 from tengen.tracking import Progress, make_trackers
@@ -178,7 +177,6 @@ def resume_fit(
             learner.load_state_dict(state["learner"])
             loop = _Loop(**state["loop"])
             progress.message(f"going on from step {done} of {folder}")
-        _save_config(folder, config)
         return _Session(config, folder, learner, progress, done, loop, command).go()
 
 
@@ -264,9 +262,12 @@ class _Session:
         self.loop = loop or _Loop()
         self.store = CheckpointStore(folder / "checkpoints")
         self.signals = StopSignals()
-        self._add_session(command)
+        read_sessions(folder)  # refuses a damaged file before anything is written
         resume_step = None if loop is None else start
         self.trackers = make_trackers(folder, cast(RunConfig, config), resume_step=resume_step, progress=progress)
+        if loop is not None:
+            _save_config(folder, config)
+        add_session(folder, command, start)
 
     def go(self) -> FitResult:
         """Fit until the end or a signal; either way it ends with a checkpoint."""
@@ -317,14 +318,3 @@ class _Session:
         summary = {"task": self.config.task, "step": step, "steps": self.config.steps, "last_eval": self.loop.last_eval}
         write_json(self.folder / "summary.json", summary)
         return FitResult(self.folder, step, step >= self.config.steps, self.signals.received, summary)
-
-    def _add_session(self, command: Sequence[str]) -> None:
-        path = self.folder / "sessions.json"
-        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-        session = {
-            "command": list(command),
-            "versions": dict(versions()),
-            "began": datetime.now(UTC).isoformat(timespec="seconds"),
-            "from_step": self.start,
-        }
-        write_json(path, [*before, session])

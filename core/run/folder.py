@@ -57,25 +57,45 @@ class Run:
         return self.folder / "metrics.jsonl"
 
     def sessions(self) -> list[dict[str, Any]]:
-        """Return the sessions so far, oldest first."""
-        path = self.folder / "sessions.json"
-        return list(_read_json(path)) if path.exists() else []
+        """Return the sessions so far, oldest first; UserError where their file is damaged."""
+        return read_sessions(self.folder)
 
     def add_session(self, command: Sequence[str], step: int, protocol: Any = None) -> None:
         """Note that a session began at a step, and each knob of the environment's protocol where it has one."""
-        session: dict[str, Any] = {
-            "command": list(command),
-            "versions": versions(),
-            "began": datetime.now(UTC).isoformat(timespec="seconds"),
-            "from_step": step,
-        }
-        if protocol is not None:
-            session["protocol"] = dataclasses.asdict(protocol)
-        write_json(self.folder / "sessions.json", [*self.sessions(), session])
+        add_session(self.folder, command, step, {} if protocol is None else {"protocol": dataclasses.asdict(protocol)})
+
+    def save_config(self) -> None:
+        """Write the settings."""
+        write_json(self.folder / "config.json", {"format": 1, **self.config.to_dict()})
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write what came out."""
         write_json(self.folder / "summary.json", summary)
+
+
+def read_sessions(folder: Path) -> list[dict[str, Any]]:
+    """Return the sessions of the run in a folder, oldest first.
+
+    Raises:
+        UserError: Their file is damaged.
+    """
+    path = folder / "sessions.json"
+    sessions = _read_json(path) if path.exists() else []
+    if not isinstance(sessions, list) or not all(isinstance(session, dict) for session in sessions):
+        raise UserError(f"{path} is damaged, it holds no list of sessions: remove it to go on without their history")
+    return sessions
+
+
+def add_session(folder: Path, command: Sequence[str], step: int, more: Mapping[str, Any] | None = None) -> None:
+    """Note that a session of the run in a folder began at a step, and more about it."""
+    session = {
+        "command": list(command),
+        "versions": dict(versions()),
+        "began": datetime.now(UTC).isoformat(timespec="seconds"),
+        "from_step": step,
+        **(more or {}),
+    }
+    write_json(folder / "sessions.json", [*read_sessions(folder), session])
 
 
 def make_folder(folder: Path) -> None:
@@ -109,11 +129,12 @@ def create_run(folder: Path, config: RunConfig) -> Run:
         UserError: The folder can't be written, or holds something already.
     """
     refuse_occupied(folder)
+    run = Run(folder, config)
     try:
-        write_json(folder / "config.json", {"format": 1, **config.to_dict()})
+        run.save_config()
     except OSError as error:
         raise _unwritable(folder, error) from error
-    return Run(folder, config)
+    return run
 
 
 def _unwritable(folder: Path, error: OSError) -> UserError:
@@ -133,12 +154,6 @@ def open_run(folder: Path) -> Run:
     if not isinstance(values, dict) or values.pop("format", None) != 1:
         raise UserError(f"{path} is not a run's settings in a format that this version reads (format 1)")
     return Run(folder, run_config_from_dict(values))
-
-
-def replace_config(run: Run, config: RunConfig) -> Run:
-    """Save changed settings (a larger number of steps) with the run."""
-    write_json(run.folder / "config.json", {"format": 1, **config.to_dict()})
-    return Run(run.folder, config)
 
 
 def _read_json(path: Path) -> Any:

@@ -20,7 +20,7 @@ from tengen.envs.scores import report_terms
 from tengen.errors import UserError
 from tengen.evaluate import evaluate, evaluation_seed
 from tengen.run.assembly import assemble
-from tengen.run.folder import Run, create_run, make_folder, open_run, replace_config, versions
+from tengen.run.folder import Run, create_run, make_folder, open_run, versions
 from tengen.run.recorder import crossed
 from tengen.run.repetitions import Repetitions
 from tengen.run.signals import StopSignals
@@ -105,7 +105,7 @@ def resume(
         if steps is not None and steps <= done - config.env.num_envs:  # the last tick may have gone past its steps
             raise UserError(f"{folder} is at step {done} already: --steps must be larger, got {steps}")
         repetitions, config = assemble(config, stack, start=done)
-        run = replace_config(run, config)
+        run = dataclasses.replace(run, config=config)
         session = stack.enter_context(_Session(run, repetitions, command, resume_from=saved, resuming=True))
         return session.go()
 
@@ -143,14 +143,18 @@ class _Session:
         try:
             if resume_from is not None:
                 self._restore(resume_from)
-            run.add_session(command, self.start, getattr(self.env, "protocol", None))
+            run.sessions()  # refuses a damaged file, as all above refuses what it can't use, before anything is written
             self.trackers: Trackers = make_trackers(
                 run.folder, self.config, resume_step=self.start if resuming else None, progress=self.progress
             )
+            self._closing.callback(self.trackers.close)
+            if resuming:
+                run.save_config()
+            run.add_session(command, self.start, getattr(self.env, "protocol", None))
+            self._mark_best_of(resume_from)
         except BaseException:
             self._closing.close()
             raise
-        self._closing.callback(self.trackers.close)
 
     def __enter__(self) -> _Session:
         return self
@@ -172,9 +176,14 @@ class _Session:
         self.repetitions.load_state_dict(state["agent"], state["env"], loop["recorder"])
         self.best, self.best_step = loop["best"], loop["best_step"]
         self.eval_due, self.last_eval = loop["eval_due"], loop["last_eval"]
+
+    def _mark_best_of(self, saved: Checkpoint | None) -> None:
+        """Mark a checkpoint as the best where a kill came between it and its mark."""
+        if saved is None or self.best is None or self.best_step != saved.step:
+            return
         mark = self.run.store.best_mark()
-        if self.best is not None and self.best_step == saved.step and (mark is None or mark.step != saved.step):
-            self.run.store.mark_best(saved.step, self.best)  # killed between its checkpoint and its mark
+        if mark is None or mark.step != saved.step:
+            self.run.store.mark_best(saved.step, self.best)
 
     def go(self) -> RunResult:
         """Train until the end or a signal; either way it ends with a checkpoint."""
