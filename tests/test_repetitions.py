@@ -71,6 +71,12 @@ def test_repetitions_go_on_exactly_and_on_either_driver(tmp_path: Path) -> None:
     assert rows(tmp_path / "cut") == rows(tmp_path / "through")
 
 
+def test_a_finished_run_that_goes_on_for_no_step_keeps_its_means(tmp_path: Path) -> None:
+    summary = train(config(2), tmp_path).summary
+    assert summary["last_means"]["charts/episodic_return"] == rows(tmp_path)[-1]["charts/episodic_return"]
+    assert resume(tmp_path).summary == summary
+
+
 def test_each_repetition_can_be_evaluated(tmp_path: Path) -> None:
     train(config(2), tmp_path)
     run = open_run(tmp_path)

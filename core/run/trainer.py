@@ -26,9 +26,9 @@ from tengen.run.repetitions import Repetitions
 from tengen.run.signals import StopSignals
 from tengen.run.turns import Turn, turns
 from tengen.tracking import Progress, make_trackers
-from tengen.tracking.rows import TIME_KEY
+from tengen.tracking.rows import TIME_KEY, Row, without_times
 from tengen.tracking.trackers import Trackers
-from tengen.types import Metrics, State
+from tengen.types import State
 from tengen.video import drawing_kwargs, film
 
 _LONG_COMPILATION = 0.5  # seconds, worth a word
@@ -133,7 +133,7 @@ class _Session:
         self.eval_due = False  # an evaluation at this step was given up for a signal
         self.eval_env: Environment | None = None
         self.last_eval: dict[str, Any] = {}
-        self.last_means: Metrics = {}  # the newest row of means over repetitions
+        self.last_means: Row = {}  # the newest row of means over repetitions
         # Seconds of training before this session; None where a checkpoint of an older version does not say.
         self.seconds_before = 0.0 if resume_from is None else resume_from.meta.get("seconds")
         self.began = time.perf_counter()
@@ -176,6 +176,7 @@ class _Session:
         self.repetitions.load_state_dict(state["agent"], state["env"], loop["recorder"])
         self.best, self.best_step = loop["best"], loop["best_step"]
         self.eval_due, self.last_eval = loop["eval_due"], loop["last_eval"]
+        self.last_means = loop.get("last_means", {})  # which checkpoints of older versions lack
 
     def _mark_best_of(self, saved: Checkpoint | None) -> None:
         """Mark a checkpoint as the best where a kill came between it and its mark."""
@@ -197,7 +198,7 @@ class _Session:
                     for step, row in rows:
                         self.trackers.write(step, row)
                         if "charts/episodic_return_ci95" in row:
-                            self.last_means = row
+                            self.last_means = without_times(row)
                     stride = count - before
                     improved = crossed(count, stride, self.config.eval_period) and self._evaluate(count)
                     if improved or crossed(count, stride, self.config.checkpoint_period):
@@ -305,6 +306,7 @@ class _Session:
             "best_step": self.best_step,
             "eval_due": self.eval_due,
             "last_eval": self.last_eval,
+            "last_means": self.last_means,
         }
         self.trackers.sync()  # the rows before the checkpoint must not be lost after it
         components = {"agent": state["agent"], "env": state["env"], "loop": loop}
@@ -323,6 +325,6 @@ class _Session:
             "last_eval": self.last_eval or None,
         }
         if self.config.num_runs > 1:
-            summary |= {"num_runs": self.config.num_runs, "last_means": dict(self.last_means)}
+            summary |= {"num_runs": self.config.num_runs, "last_means": self.last_means}
         self.run.write_summary(summary)
         return RunResult(self.run.folder, step, step >= self.config.steps, self.signals.received, summary)
