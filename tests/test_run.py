@@ -391,6 +391,30 @@ def test_an_evaluation_cut_short_at_the_last_step_is_made_up_for_once(
     assert summary["last_eval"] == json.loads((tmp_path / "through" / "summary.json").read_text())["last_eval"]
 
 
+def test_an_evaluation_that_was_made_up_for_and_not_saved_has_one_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = cartpole(200, eval_period=200, eval_episodes=2)
+    train(config, tmp_path / "through")
+
+    def given_up(*args: object, **kwargs: object) -> object:
+        signal.raise_signal(signal.SIGTERM)
+        return evaluate(*args, **kwargs)  # type: ignore[arg-type]
+
+    def fail(*args: object) -> None:
+        raise UserError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tengen.run.trainer.evaluate", given_up)
+        assert train(config, tmp_path / "cut").signal == signal.SIGTERM
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "save", fail)
+        with pytest.raises(UserError, match="killed"):
+            resume(tmp_path / "cut")
+    resume(tmp_path / "cut")
+    assert rows(tmp_path / "cut") == rows(tmp_path / "through")
+
+
 def test_a_checkpoint_at_an_episodes_end_is_the_same_whoever_takes_it(tmp_path: Path) -> None:
     train(cartpole(300), tmp_path / "find")
     end = next(row["global_step"] for row in rows(tmp_path / "find") if "charts/episodic_return" in row)

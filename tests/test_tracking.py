@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "metrics.jsonl"
 
 
-def write(path: Path, steps: range, resume_step: int | None = None) -> None:
+def write(path: Path, steps: Iterable[int], resume_step: int | None = None) -> None:
     tracker = JsonlTracker(path, resume_step)
     for step in steps:
         tracker.write(step, {"losses/loss": step / 3})
@@ -85,6 +86,30 @@ def test_a_torn_last_line_is_left_out_by_the_reader_and_dropped_on_resume(path: 
     write(path, range(4, 6), resume_step=100)
     assert steps_in(path) == [0, 1, 2, 3, 4, 5]
     assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+def test_on_resume_rows_that_came_after_the_checkpoint_at_its_own_step_are_cut_away(path: Path) -> None:
+    write(path, [1, 2, 2])
+    tracker = JsonlTracker(path, resume_step=2, resume_rows=2)
+    tracker.write(2, {"a": 1})
+    tracker.close()
+    assert steps_in(path) == [1, 2, 2]
+    assert tracker.num_rows == 3
+
+
+def test_lines_that_are_lost_on_resume_are_counted_in_one_warning(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(path, range(8))
+    lines = path.read_text().splitlines()
+    lines[1] = lines[2] = lines[6] = "{broken"  # the last of them is written again
+    path.write_text("\n".join(lines))
+    config = RunConfig(agent="random", agent_config={})
+    make_trackers(path.parent, config, resume_step=4).close()
+    assert steps_in(path) == [0, 3, 4]
+    assert capsys.readouterr().err == f"warning: damaged lines of {path}, which are left out: 2\n"
+    make_trackers(path.parent, config, resume_step=4).close()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_last_row_that_lacks_only_its_line_end_is_kept(path: Path) -> None:

@@ -145,7 +145,11 @@ class _Session:
                 self._restore(resume_from)
             run.sessions()  # refuses a damaged file, as all above refuses what it can't use, before anything is written
             self.trackers: Trackers = make_trackers(
-                run.folder, self.config, resume_step=self.start if resuming else None, progress=self.progress
+                run.folder,
+                self.config,
+                resume_step=self.start if resuming else None,
+                resume_rows=None if resume_from is None else resume_from.meta.get("rows"),
+                progress=self.progress,
             )
             self._closing.callback(self.trackers.close)
             if resuming:
@@ -310,7 +314,12 @@ class _Session:
         }
         self.trackers.sync()  # the rows before the checkpoint must not be lost after it
         components = {"agent": state["agent"], "env": state["env"], "loop": loop}
-        about = {"versions": versions(), "threads": self.config.threads, "seconds": self._seconds()}
+        about = {
+            "versions": versions(),
+            "threads": self.config.threads,
+            "seconds": self._seconds(),
+            "rows": self.trackers.num_rows,
+        }
         self.run.store.save(step, components, about)
         if self.best is not None and self.best_step == step:
             self.run.store.mark_best(step, self.best)

@@ -28,17 +28,25 @@ class JsonlTracker:
         path: The file. Its folder exists.
         resume_step: None for a new file. Otherwise the step that the run goes on from: rows after it are cut away,
             since the run writes them again, and so is a last line that a killed process left unfinished.
+        resume_rows: How many rows came before that, where the run knows: more rows of the same step are cut away, too.
+
+    Attributes:
+        num_rows: Rows in the file.
+        num_damaged: Damaged lines that were left out on resume, of rows that the run doesn't write again.
 
     Raises:
         UserError: The file can't be written, or a new run would overwrite another run's metrics.
     """
 
-    def __init__(self, path: str | os.PathLike[str], resume_step: int | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], resume_step: int | None = None, resume_rows: int | None = None
+    ) -> None:
         self._path = Path(path)
         self._last_step = -1
+        self.num_rows = self.num_damaged = 0
         try:
             if resume_step is not None:
-                self._last_step = _cut_back(self._path, resume_step)
+                self._last_step, self.num_rows, self.num_damaged = _cut_back(self._path, resume_step, resume_rows)
             elif self._path.exists() and self._path.stat().st_size:
                 raise UserError(
                     f"{self._path} already holds the metrics of a run; resume that run or choose another folder"
@@ -69,6 +77,7 @@ class JsonlTracker:
                 os.ftruncate(self._file.fileno(), self._size)
             raise _unwritable(self._path, error) from error
         self._size += len(line)
+        self.num_rows += 1
 
     def sync(self) -> None:
         """Return when all rows would survive a loss of power; called before a checkpoint that counts on them.
@@ -116,21 +125,26 @@ def _lines(path: Path) -> Iterator[tuple[bytes, Row | None]]:
             yield line, {name: unspell(value) for name, value in row.items()} if good else None
 
 
-def _cut_back(path: Path, resume_step: int) -> int:
+def _cut_back(path: Path, resume_step: int, resume_rows: int | None) -> tuple[int, int, int]:
     """Keep the readable rows up to `resume_step`, all or nothing: the old file stands until the new one is on the disk.
 
-    Returns the last step kept, or -1.
+    Returns the last step kept, or -1, the number of rows kept, and that of damaged lines among them.
     """
     if not path.exists():
-        return -1
-    last_step = -1
+        return -1, 0, 0
+    last_step, num_rows, num_damaged = -1, 0, 0
     temporary = path.with_name(path.name + ".tmp")
     try:
         with open(temporary, "wb") as file:
-            for line, row in _lines(path):
-                if row is not None and row[STEP_KEY] <= resume_step:
-                    last_step = row[STEP_KEY]
-                    file.write(line if line.endswith(b"\n") else line + b"\n")
+            for number, (line, row) in enumerate(_lines(path)):
+                if number == resume_rows or (row is not None and row[STEP_KEY] > resume_step):
+                    break
+                if row is None:
+                    num_damaged += line.endswith(b"\n")  # else it is the last line, left unfinished
+                    continue
+                last_step = row[STEP_KEY]
+                num_rows += 1
+                file.write(line if line.endswith(b"\n") else line + b"\n")
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -143,7 +157,7 @@ def _cut_back(path: Path, resume_step: int) -> int:
         os.fsync(folder)
     finally:
         os.close(folder)
-    return last_step
+    return last_step, num_rows, num_damaged
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:

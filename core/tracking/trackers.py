@@ -45,6 +45,11 @@ class Trackers:
         self._mirrors = list(mirrors)
         self._warn = warn
 
+    @property
+    def num_rows(self) -> int:
+        """Rows in `metrics.jsonl`."""
+        return self._truth.num_rows
+
     def write(self, step: int, metrics: Metrics) -> None:
         """Write a row everywhere.
 
@@ -91,6 +96,7 @@ def make_trackers(
     config: RunConfig,
     *,
     resume_step: int | None = None,
+    resume_rows: int | None = None,
     progress: Progress | None = None,
 ) -> Trackers:
     """Make what a run's config asks for: always `metrics.jsonl`, and the mirror that `config.track` names.
@@ -99,6 +105,7 @@ def make_trackers(
         run_folder: The run's folder.
         config: The run's settings.
         resume_step: The step that the run goes on from, or None for a new run.
+        resume_rows: How many rows were written before that (`Trackers.num_rows`), where the run knows.
         progress: The display, which is given every row and shows the warnings; without it they go to standard error.
 
     Raises:
@@ -108,7 +115,9 @@ def make_trackers(
     if track.to == "tensorboard":
         require_tensorboard()  # before anything is cut away
     show = progress.message if progress is not None else _to_stderr
-    truth = JsonlTracker(folder / METRICS_FILE, resume_step)
+    truth = JsonlTracker(folder / METRICS_FILE, resume_step, resume_rows)
+    if truth.num_damaged:
+        show(f"warning: damaged lines of {folder / METRICS_FILE}, which are left out: {truth.num_damaged}")
     mirrors: list[Tracker] = [] if progress is None else [progress]
     try:
         if track.to == "tensorboard":
