@@ -86,6 +86,20 @@ def test_each_repetition_can_be_evaluated(tmp_path: Path) -> None:
         load_policy(run, repetition=2)
 
 
+@pytest.mark.parametrize(("made", "said"), [(1, 2), (2, 1), (2, 3)])
+def test_another_number_of_repetitions_than_was_made_is_refused(
+    made: int, said: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(config(made, steps=100), tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(path.read_text().replace(f'"num_runs": {made}', f'"num_runs": {said}'))
+    for command in (f"train --resume {tmp_path} --steps 200", f"evaluate {tmp_path}"):
+        capsys.readouterr()
+        assert main(command.split()) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert f"has num_runs {said}, but the checkpoint at step 100 holds {made}: set it back" in error
+
+
 def test_a_repetition_without_an_episode_has_no_part_in_the_mean() -> None:
     first = [(10, {"charts/epsilon": 0.5, "charts/episodic_return": 4.0, "charts/SPS": 1.0})]
     second = [(10, {"charts/epsilon": 0.5, "charts/SPS": 1.0})]

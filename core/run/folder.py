@@ -20,9 +20,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tengen.checkpoint import CheckpointStore, write_json
+from tengen.checkpoint import Checkpoint, CheckpointStore, write_json
 from tengen.config import RunConfig, run_config_from_dict
 from tengen.errors import UserError
+from tengen.types import State
 
 _NUMERICAL = ("numpy", "torch", "gymnasium", "ale-py", "numba", "scipy", "stable-baselines3", "sb3-contrib")
 
@@ -63,6 +64,22 @@ class Run:
     def add_session(self, command: Sequence[str], step: int, protocol: Any = None) -> None:
         """Note that a session began at a step, and each knob of the environment's protocol where it has one."""
         add_session(self.folder, command, step, {} if protocol is None else {"protocol": dataclasses.asdict(protocol)})
+
+    def state_of(self, saved: Checkpoint, resume: bool = True) -> dict[str, State]:
+        """Return the state of one of the run's checkpoints, as `Checkpoint.state` does.
+
+        Raises:
+            UserError: It holds another number of repetitions than the settings say.
+        """
+        state = saved.state(resume)
+        recorder = state["loop"]["recorder"]
+        held = len(recorder["runs"]) if "runs" in recorder else 1
+        if held != self.config.num_runs:
+            raise UserError(
+                f"{self.folder / 'config.json'} has num_runs {self.config.num_runs}, but the checkpoint at step"
+                f" {saved.step} holds {held}: set it back"
+            )
+        return state
 
     def save_config(self) -> None:
         """Write the settings."""

@@ -47,7 +47,7 @@ def load_policy(
         repetition: Which of the run's repetitions, from 0.
 
     Raises:
-        UserError: There is no such checkpoint or repetition.
+        UserError: There is no such checkpoint or repetition, or the settings don't fit it.
     """
     if not 0 <= repetition < run.config.num_runs:
         raise UserError(f"--repetition must be from 0 to {run.config.num_runs - 1} for {run.folder}, got {repetition}")
@@ -66,8 +66,8 @@ def load_policy(
     settings = dataclasses.replace(
         run.config.env, num_envs=num_envs, kwargs={**run.config.env.kwargs, **(env_kwargs or {})}
     )
+    device, state = _device(run.config.device), run.state_of(saved, resume=False)["agent"]
     env = make_env(settings, training=False)
-    device, state = _device(run.config.device), saved.state(resume=False)["agent"]
 
     def build(spec: EnvSpec) -> Agent:
         # The agent is built for the environments that it trained on: its state has their number in it.

@@ -175,7 +175,7 @@ class _Session:
         lacking = getattr(self.agent, "not_restored", None)  # what its checkpoints don't hold, if anything
         if lacking is not None:
             self.progress.message(f"warning: {self.config.agent} does not go on exactly: {lacking}")
-        state = saved.state()
+        state = self.run.state_of(saved)
         loop = state["loop"]
         self.repetitions.load_state_dict(state["agent"], state["env"], loop["recorder"])
         self.best, self.best_step = loop["best"], loop["best_step"]
