@@ -124,6 +124,8 @@ def not_a_number(folder: Path) -> None:
         (break_file("config.json", '{"format": 2}'), "has the format 2, expected 1"),
         (break_file("config.json", '{"format": 1, "agent": "dqn"}'), "agent, env.id, seed and steps are needed"),
         (break_file("sessions.json", "{}"), "its sessions.json is damaged"),
+        (break_file("sessions.json", '[{"from_step": "0"}]'), "its sessions.json is damaged"),
+        (break_file("sessions.json", '[{"versions": 3}]'), "its sessions.json is damaged"),
         (break_file("summary.json", None), "it is not finished: resume it by `tengen train --resume"),
         (break_file("summary.json", '{"step": 1000}'), "it is not finished, 1,000 of 3,000 steps"),
         (break_file("summary.json", "{}"), "its summary.json is damaged"),

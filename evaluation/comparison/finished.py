@@ -82,7 +82,7 @@ def read_run(folder: Path) -> FinishedRun:
         raise UserError(f"it holds means over {config['num_runs']} repetitions (--num-runs): train each seed by itself")
     _check_finished(folder, steps)
     sessions = _json(folder / "sessions.json")
-    if not isinstance(sessions, list) or not sessions or not all(isinstance(session, dict) for session in sessions):
+    if not isinstance(sessions, list) or not sessions or not all(map(_is_session, sessions)):
         raise UserError("its sessions.json is damaged: no list of sessions")
     rows = read_metrics(folder / METRICS_FILE)
     clock = _Clock(rows, sessions)
@@ -106,6 +106,11 @@ def read_run(folder: Path) -> FinishedRun:
         training=_curve(rows, TRAINING_SCORE, clock),
         films=sorted(path for path in folder.glob("videos/*") if path.suffix in _FILMS),
     )
+
+
+def _is_session(value: Any) -> bool:
+    kinds = {"from_step": int, "command": list, "versions": dict, "protocol": dict}
+    return isinstance(value, dict) and all(isinstance(value.get(name, kind()), kind) for name, kind in kinds.items())
 
 
 def _protocol(session: Mapping[str, Any]) -> Mapping[str, Any] | None:
