@@ -47,9 +47,10 @@ class GoPolicyConfig:
     """Residual blocks of the tower, two convolutions each."""
     norm: bool = True
     """Normalise features by batch while training; that becomes a part of the convolutions when a network is exported.
-    Without it most features of the last layer die, and the value head with them."""
-    heads: Literal["policy", "policy+value"] = "policy+value"
-    """What the network says: the move, and who wins."""
+    Without it most features of the last layer die."""
+    heads: Literal["auto", "policy", "policy+value"] = "auto"
+    """What the network says: the move, or who wins as well. auto: both for a tower; the cnn's last layer, which no
+    shortcut leads to, was seen to know nothing of the winner."""
     start: str | None = None
     """A network to begin with, of the same layers and whatever board size: a file, or a shipped one's name. Unless
     given, weights are drawn."""
@@ -63,7 +64,7 @@ class GoPolicyConfig:
 
     def architecture(self) -> dict[str, Any]:
         """Return the network's class and what it is made with, as a network file names them."""
-        value = self.heads == "policy+value"
+        value = self.heads == "policy+value" or (self.heads == "auto" and self.network == "tower")
         common = {"planes": num_planes(self.planes), "width": self.width, "value": value, "norm": self.norm}
         if self.network == "cnn":
             return {"class": "PolicyCNN", "parameters": {**common, "layers": self.layers}}

@@ -57,7 +57,7 @@ def digest(folder: Path) -> str:
 
 
 def test_a_fit_writes_rows_checkpoints_and_a_summary(games: Path, tmp_path: Path) -> None:
-    run = fitted(games, tmp_path / "run")
+    run = fitted(games, tmp_path / "run", f"{SHORT} --heads policy+value")
     found = rows(run)
     assert [row["global_step"] for row in found] == [4, 4, 8, 8, 12, 12]
     assert {"losses/loss", "losses/top1", "losses/top5", "charts/learning_rate"} <= found[0].keys()
@@ -118,7 +118,8 @@ def test_a_run_and_its_exported_network_are_tested_alike(
 
 
 def test_a_network_is_exported_without_a_value_head_that_is_of_no_use(games: Path, tmp_path: Path) -> None:
-    run, whole, bare = fitted(games, tmp_path / "run"), tmp_path / "whole.safetensors", tmp_path / "bare.safetensors"
+    run = fitted(games, tmp_path / "run", f"{SHORT} --heads policy+value")
+    whole, bare = tmp_path / "whole.safetensors", tmp_path / "bare.safetensors"
     assert main(["perceive", "export", str(run), "--out", str(whole)]) == 0
     assert main(["perceive", "export", str(run), "--out", str(bare), "--heads", "policy"]) == 0
     planes = np.random.default_rng(0).integers(0, 2, (3, 23, 5, 5)).astype(np.uint8)
@@ -128,11 +129,25 @@ def test_a_network_is_exported_without_a_value_head_that_is_of_no_use(games: Pat
     assert np.array_equal(policy, load_network(whole)(planes)[0])
 
 
+def test_a_tower_learns_who_wins(tmp_path: Path) -> None:
+    rng, folder = np.random.default_rng(1), tmp_path / "games"
+    folder.mkdir()
+    for i in range(60):  # the loser passes all the time
+        winner = i % 2
+        points = list(rng.permutation(24))[:12]
+        moves = [int(points[k // 2]) if k % 2 == winner else 25 for k in range(24)]
+        root = f"DT[2017-0{3 if i < 50 else 4}-11]RE[{'BW'[winner]}+R]KM[6.5]"
+        (folder / f"{i}.sgf").write_text(sgf_text(5, moves, root=root))
+    run = fitted(folder, tmp_path / "run", f"{SHORT} --network tower --blocks 1 --steps 300 --batch-size 32")
+    last = [row for row in rows(run) if "eval/winner" in row][-1]
+    assert last["eval/winner"] > 0.9
+
+
 def test_a_fit_begins_with_the_weights_of_a_network(games: Path, tmp_path: Path) -> None:
     short = f"{SHORT} --no-norm"
-    first, start = fitted(games, tmp_path / "first", f"{short} --heads policy"), tmp_path / "start.safetensors"
+    first, start = fitted(games, tmp_path / "first", short), tmp_path / "start.safetensors"
     assert main(["perceive", "export", str(first), "--out", str(start)]) == 0
-    again = f"{short} --start {start} --steps 1 --learning-rate 1e-12 --eval-period 1"
+    again = f"{short} --start {start} --heads policy+value --steps 1 --learning-rate 1e-12 --eval-period 1"
     run = fitted(games, tmp_path / "run", again)
     before, after = (rows(folder)[-1] for folder in (first, run))
     for metric in ("eval/top1", "eval/top5", "eval/policy_loss"):
