@@ -17,6 +17,15 @@ from tengen.errors import UserError, did_you_mean
 
 DEFAULT_PROTOCOL = "nature2015"
 
+_MOST = {
+    "frame_skip": 1_000,
+    "frame_stack": 100,
+    "screen_size": 1_000,
+    "noop_max": 10_000,
+    "max_frames": 1_000_000_000,
+}
+"""The largest value of each whole number: what the emulator can count, and memory and patience can bear."""
+
 
 @dataclass(frozen=True)
 class AtariProtocol:
@@ -86,11 +95,15 @@ class AtariProtocol:
 
 def _check(protocol: str, key: str, value: Any, type_name: str) -> None:
     smallest = 0 if "noop" in key else 1
+    largest = _MOST.get(key.removeprefix("training_").removeprefix("evaluation_"), 0)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     fits, expected = {
         "str": (isinstance(value, str), "a text"),
         "bool": (isinstance(value, bool), "true or false"),
-        "int": (number and isinstance(value, int) and value >= smallest, f"a whole number, at least {smallest}"),
+        "int": (
+            number and isinstance(value, int) and smallest <= value <= largest,
+            f"a whole number from {smallest} to {largest}",
+        ),
         "float": (number and 0 <= value <= 1, "a probability from 0 to 1"),
     }[type_name]
     if not fits:

@@ -72,10 +72,15 @@ def test_a_protocol_file_of_ones_own_is_named_after_the_file(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("frame_skip = 4", "frame_skip = 0", "frame_skip = 0, expected a whole number, at least 1"),
+        ("frame_skip = 4", "frame_skip = 0", "frame_skip = 0, expected a whole number from 1 to 1000"),
         ("frame_skip = 4", "frame_skip = 4.5", "frame_skip = 4.5, expected a whole number"),
         ("frame_skip = 4", "frame_skip = true", "frame_skip = True, expected a whole number"),
-        ("noop_max = 30", "noop_max = -1", "noop_max = -1, expected a whole number, at least 0"),
+        ("noop_max = 30", "noop_max = -1", "noop_max = -1, expected a whole number from 0 to 10000"),
+        ("frame_skip = 4", "frame_skip = 1_000_000_000_000", "expected a whole number from 1 to 1000"),
+        ("frame_stack = 4", "frame_stack = 1_000_000", "expected a whole number from 1 to 100"),
+        ("screen_size = 84", "screen_size = 1_000_000", "expected a whole number from 1 to 1000"),
+        ("noop_max = 30", "noop_max = 2_147_483_647", "expected a whole number from 0 to 10000"),
+        ("max_frames = 18_000", "max_frames = 10_000_000_000", "expected a whole number from 1 to 1000000000"),
         ("epsilon = 0.05", "epsilon = 5", "evaluation_epsilon = 5, expected a probability"),
         ("max_pool = true", 'max_pool = "yes"', "max_pool = 'yes', expected true or false"),
         ("frame_skip = 4", "", "lacks frame_skip"),
