@@ -45,7 +45,7 @@ class TrackConfig:
     """Log a video of one evaluation episode at each evaluation."""
 
 
-_MOST = {"steps": 2**63 - 1, "eval_episodes": 10**9, "threads": 1024}
+_MOST = {"steps": 2**63 - 1, "eval_episodes": 10**9, "threads": 1024, "num_runs": 65_536}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any
 
 from tengen.errors import UserError
 
+_MOST_ENVS = 65_536
+
 
 @dataclass(frozen=True)
 class EnvConfig:
@@ -26,6 +28,8 @@ class EnvConfig:
     def __post_init__(self) -> None:
         if self.num_envs < 1:
             raise UserError(f"the number of environments must be at least 1, got {self.num_envs}")
+        if self.num_envs > _MOST_ENVS:
+            raise UserError(f"the number of environments must be at most {_MOST_ENVS}, got {self.num_envs}")
 
     def refuse_protocol(self) -> None:
         """For environments that are not Atari's.

@@ -71,6 +71,8 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
         (f"{TRAIN} --steps -5", ["--steps must be at least 1", "-5"]),
         (f"{TRAIN} --seed -1", ["--seed must not be negative", "-1"]),
         (f"{TRAIN} --num-envs 0", ["number of environments must be at least 1", "0"]),
+        (f"{TRAIN} --num-envs {10**12}", ["number of environments must be at most 65536", str(10**12)]),
+        (f"{TRAIN} --num-runs {10**12}", ["--num-runs must be at most 65536", str(10**12)]),
         (f"{TRAIN} --checkpoint-period -1", ["--checkpoint-period must not be negative", "-1"]),
         (f"{TRAIN} --threads -2", ["--threads must not be negative", "-2"]),
         (f"{TRAIN} --step 5", ["there is no option --step.", "Did you mean '--steps'?"]),
