@@ -252,11 +252,18 @@ class GymnasiumEnvironment:
 
 
 def array_space(env_id: str, space: gym.Space[Any]) -> gym.Space[Any]:
-    """Return the space of an environment's observations as arrays: a Tuple of numbers becomes a row of them.
+    """Return the space of an environment's observations as arrays.
+
+    A Tuple of numbers becomes a row of them; floats are of 32 or 64 bits, which kernels and networks know.
 
     Raises:
         UserError: The space is not supported.
     """
+    if 0 in (space.shape or ()):
+        raise UserError(f"{env_id} has the observation space {space}, which holds no number: mend the environment")
+    if isinstance(space, Box) and space.dtype.kind == "f" and space.dtype not in (np.float32, np.float64):
+        dtype = np.float32 if space.dtype == np.float16 else np.float64
+        return Box(space.low.astype(dtype), space.high.astype(dtype), dtype=dtype)
     if isinstance(space, Box | Discrete | MultiDiscrete):
         return space
     parts = getattr(space, "spaces", None)

@@ -32,7 +32,7 @@ class Scripted(gym.Env[Any, Any]):
         shape: tuple[int, ...] = (2,),
     ) -> None:
         self.length, self.ends, self.mask = length, ends, mask
-        self.observation_space = space or Box(-1e9, 1e9, (2,), np.float64)
+        self.observation_space = Box(-1e9, 1e9, (2,), np.float64) if space is None else space
         self.action_space = Discrete(3, start=start)
         self.buffer = np.zeros(shape)
         self.actions: list[int] = []
@@ -480,6 +480,18 @@ def test_an_observation_space_that_is_not_supported_is_refused() -> None:
         scripted(space=gym.spaces.Text(9))
     with pytest.raises(UserError, match="observation space Tuple"):
         scripted(space=Tuple([Discrete(2), gym.spaces.Text(9)]))
+
+
+@pytest.mark.parametrize("space", [Box(-1, 1, (0,)), Box(0, 255, (0, 84, 84), np.uint8), gym.spaces.MultiDiscrete([])])
+def test_an_observation_space_that_holds_nothing_is_refused(space: gym.Space[Any]) -> None:
+    with pytest.raises(UserError, match="which holds no number"):
+        scripted(space=space)
+
+
+def test_half_floats_are_seen_as_floats_of_32_bits() -> None:
+    env = scripted(space=Box(-2.5, 1e4, (2,), np.float16))
+    assert env.spec.observation_space == Box(-2.5, 1e4, (2,), np.float32)
+    assert env.reset(np.array([7])).observation.dtype == np.float32
 
 
 @pytest.mark.parametrize("space", [Tuple([Discrete(5), Discrete(9)]), gym.spaces.MultiDiscrete([5, 9])])
