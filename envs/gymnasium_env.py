@@ -334,7 +334,24 @@ def _construct(spec: gym.envs.registration.EnvSpec, config: EnvConfig) -> gym.En
     if env.render_mode is not None and env.render_mode not in modes:  # of which Gymnasium only warns
         known = ", ".join(modes) or "none"
         raise UserError(f"{config.id} has no render_mode {env.render_mode!r}, it has: {known}")
+    if env.render_mode == "human":
+        _open_window(config.id, env)
     return env
+
+
+def _open_window(env_id: str, env: gym.Env[Any, Any]) -> None:
+    """Let an environment show itself, as it does from its first reset on.
+
+    Raises:
+        UserError: It can't: there is no display.
+    """
+    try:
+        env.reset(seed=0)
+    except Exception as error:  # whatever its toolkit makes of a missing display
+        raise UserError(
+            f"{env_id} can't show itself with render_mode='human', which needs a display ({error}): leave it out;"
+            " `tengen play` films what was learnt"
+        ) from error
 
 
 def _remedy(spec: gym.envs.registration.EnvSpec, error: Exception) -> str:

@@ -515,6 +515,27 @@ class Painter(Scripted):
 gym.register("tengen_test/Painter-v0", lambda **kwargs: Painter(**kwargs))
 
 
+class Window(Painter):
+    """Opens a window at its first reset, where there is no display."""
+
+    metadata = {"render_modes": ["human", "rgb_array"]}  # noqa: RUF012
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        if self.render_mode == "human":
+            raise RuntimeError("x11 not available")
+        return super().reset(seed=seed, options=options)
+
+
+gym.register("tengen_test/Window-v0", lambda **kwargs: Window(**kwargs))
+
+
+def test_a_missing_display_is_named_before_anything_begins() -> None:
+    message = r"Window-v0 can't show itself with render_mode='human'.*display \(x11 not available\).*leave it out"
+    with pytest.raises(UserError, match=message):
+        make("tengen_test/Window-v0", render_mode="human")
+    make("tengen_test/Window-v0").reset(0)
+
+
 def test_a_picture_is_drawn_where_it_can_be() -> None:
     env = make("tengen_test/Painter-v0", render_mode="rgb_array")
     assert isinstance(env, GymnasiumEnvironment)
