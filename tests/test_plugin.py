@@ -247,6 +247,13 @@ def test_a_plugin_that_cannot_be_loaded_is_named(site: Path, tmp_path: Path) -> 
     assert "Traceback" not in result.stderr
 
 
+def test_a_plugin_that_cannot_be_loaded_hides_no_other_refusal(site: Path, tmp_path: Path) -> None:
+    result = tengen(site, "train", "dqn", "--env", "Pendulum-v1", "--device", "cpu", "--run-dir", str(tmp_path / "run"))
+    assert result.returncode == 2
+    assert "dqn can't be trained on Pendulum-v1: dqn needs a discrete action space" in result.stderr
+    assert "tally" not in result.stderr.partition("Agents that could")[2]
+
+
 def test_a_plugins_author_can_call_the_contract_suites(site: Path) -> None:
     result = run_with(site, "-W", "error", "-c", PLUGIN_TESTS)
     assert result.stdout == "kept\n", result.stderr

@@ -15,6 +15,7 @@ from tengen.drive import why_not_compiled
 from tengen.envs import make_env
 from tengen.envs.protocols import with_content
 from tengen.errors import UserError
+from tengen.registry import names, resolve_agent
 from tengen.run.recorder import Recorder
 from tengen.run.repetitions import Repetition, Repetitions
 from tengen.types import EnvSpec
@@ -116,12 +117,17 @@ def require_agent_takes(config: RunConfig, spec: EnvSpec) -> None:
     Raises:
         UserError: The spaces don't fit.
     """
-    from tengen.registry import names, resolve_agent
-
     reason = type(config.agent_config).refusal(spec)
     if reason is None:
         return
-    others = [name for name in names("agents") if resolve_agent(name)[0].refusal(spec) is None]
+    others = [name for name in names("agents") if _takes(name, spec)]
     raise UserError(
         f"{config.agent} can't be trained on {spec.id}: {reason}. Agents that could: {', '.join(others) or 'none yet'}."
     )
+
+
+def _takes(name: str, spec: EnvSpec) -> bool:
+    try:
+        return resolve_agent(name)[0].refusal(spec) is None
+    except Exception:  # a plug-in that is broken, or missing a package, is no suggestion
+        return False
