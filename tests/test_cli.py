@@ -434,6 +434,7 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         RuntimeError("[enforce fail at alloc_cpu.cpp:1] can't allocate memory: you tried to allocate 9 bytes"),
         RuntimeError("CUDA out of memory. Tried to allocate 9 GiB"),
         RuntimeError("Storage size calculation overflowed with sizes=[3000000000000, 1000000]"),
+        ValueError("array is too big; `arr.size * arr.dtype.itemsize` is larger than the maximum possible size."),
     ],
 )
 def test_too_little_memory_is_one_line(

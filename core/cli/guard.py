@@ -12,8 +12,8 @@ _MACHINE_ERRORS = {
 }
 """What the machine refuses: no mistake in the program, so no traceback."""
 
-_OUT_OF_MEMORY = "allocate memory", "out of memory", "size calculation overflowed"
-"""As torch says it."""
+_OUT_OF_MEMORY = "allocate memory", "out of memory", "size calculation overflowed", "array is too big"
+"""As torch says it, and numpy where an array's bytes can't even be counted."""
 
 
 def guarded(program: Callable[[], int | None]) -> int:
@@ -34,7 +34,7 @@ def guarded(program: Callable[[], int | None]) -> int:
         return _complain(f"{error}; what was saved before is intact", 2)
     except MemoryError as error:
         return _complain_of_memory(error)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         if any(words in str(error) for words in _OUT_OF_MEMORY):
             return _complain_of_memory(error)
         raise
