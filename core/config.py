@@ -6,6 +6,7 @@ Precedence, lowest first: the dataclasses' defaults, the preset, the user's file
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -229,7 +230,7 @@ def make_run_config(agent: str, settings: Mapping[str, Any]) -> RunConfig:
     Raises:
         UserError: A value is out of its range.
     """
-    _refuse_huge(settings)
+    refuse_unsaved(settings)
     agent_settings = settings["agent_config"]
     if "total_steps" in agent_settings and agent_settings["total_steps"] is None:
         agent_settings = {**agent_settings, "total_steps": settings["steps"]}
@@ -237,17 +238,22 @@ def make_run_config(agent: str, settings: Mapping[str, Any]) -> RunConfig:
     return build(RunConfig, {**settings, "agent": agent, "agent_config": agent_config})
 
 
-def _refuse_huge(value: Any, *path: str) -> None:
-    """Refuse whole numbers that have no place in 64 bits, wherever they are among the settings.
+def refuse_unsaved(value: Any, *path: str) -> None:
+    """Refuse values that a run's settings can't be saved with, wherever they are among them.
 
     Raises:
-        UserError: There is one.
+        UserError: There is a whole number that has no place in 64 bits, a NaN, an infinity, or a date.
     """
+    name = ".".join(path).replace("agent_config", "agent")
     if isinstance(value, Mapping):
-        for name, part in value.items():
-            _refuse_huge(part, *path, name)
+        for key, part in value.items():
+            refuse_unsaved(part, *path, key)
     elif isinstance(value, list | tuple):
         for part in value:
-            _refuse_huge(part, *path)
+            refuse_unsaved(part, *path)
     elif isinstance(value, int) and abs(value) >= 2**63:
-        raise UserError(f"{'.'.join(path).replace('agent_config', 'agent')} must be below 2**63, got {value}")
+        raise UserError(f"{name} must be below 2**63, got {value}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{name} must be finite, got {value}")
+    elif not isinstance(value, bool | int | float | str | None):
+        raise UserError(f"{name} must be a number, a text, true or false, got {type(value).__name__} {value}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tengen.cli.options import Command, Option, Parsed, asks_for_help, parse
 from tengen.cli.train_command import default_folder, parse_table
-from tengen.config import RunConfig
+from tengen.config import RunConfig, refuse_unsaved
 from tengen.envs.config import EnvConfig
 from tengen.errors import UserError
 from tengen.registry import names, resolve_planner
@@ -55,8 +55,9 @@ def _plan(name: str, parsed: Parsed, command: Sequence[str]) -> int:
 
     given = parsed.values
     settings = {field: given[_option(field)] for field in field_types(resolve_planner(name))}
-    agent_config = PlannedConfig(name, settings)
     kwargs = parse_table(given["env.kwargs"], "env.kwargs")
+    refuse_unsaved(kwargs, "env", "kwargs")
+    agent_config = PlannedConfig(name, settings)
     env_config = EnvConfig(given["env"], action_mask=given["env.action-mask"], kwargs=kwargs)
     config = RunConfig("planned", agent_config, env_config, steps=1, driver="python", log_episodes="each")
     folder: Path = given["run-dir"] or default_folder(config)

@@ -199,7 +199,7 @@ def _run_options(settings: Mapping[str, Any], agent: str | None) -> list[Option]
         default = _get(settings, path)
         metavar = None
         if get_origin(kind) is dict:
-            kind, default, metavar = str, json.dumps(default), "TABLE"
+            kind, default, metavar = str, json.dumps(default, default=str), "TABLE"
         elif is_union(kind):  # what a file's name may stand for, too, is given by that name
             kind = _UNION[tuple(part for part in get_args(kind) if get_origin(part) is not dict)]
         options.append(Option(_option_name(path), kind, doc, default, metavar))
