@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import math
 import textwrap
 import types
 from collections.abc import Mapping
@@ -66,6 +67,15 @@ def to_values(instance: Any) -> dict[str, Any]:
         field.name: to_values(value) if dataclasses.is_dataclass(value := getattr(instance, field.name)) else value
         for field in dataclasses.fields(instance)
     }
+
+
+def finite(value: Any) -> Any:
+    """Return a JSON value with null where a NaN or an infinity was, which JSON can't hold."""
+    if isinstance(value, Mapping):
+        return {name: finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def overlay(below: Mapping[str, Any], above: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:

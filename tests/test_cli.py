@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
 
 import tengen
@@ -445,6 +446,36 @@ def test_too_little_memory_is_one_line(
     assert err.startswith("tengen: error: out of memory (")
     assert "ask for less" in err
     assert err.count("\n") == 1
+
+
+class Immeasurable(gym.Env[Any, Any]):
+    """Whose reward is no number."""
+
+    observation_space = action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=seed)
+        return 0, {}
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        return 0, float("nan"), True, False, {}
+
+
+def test_json_has_null_where_there_is_no_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def strict(text: str) -> Any:
+        return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+    gym.register("tengen_test/Immeasurable-v0", lambda **_: Immeasurable())
+    run = tmp_path / "run"
+    try:
+        options = ["--steps", "20", "--eval-period", "10", "--eval-episodes", "2", "--run-dir", str(run)]
+        assert main(["train", "random", "--env", "tengen_test/Immeasurable-v0", *options]) == 0
+        capsys.readouterr()
+        assert main(["evaluate", str(run), "--episodes", "2", "--json"]) == 0
+        assert strict(capsys.readouterr().out)["return_mean"] is None
+        assert None in strict((run / "summary.json").read_text())["last_eval"].values()
+    finally:
+        del gym.registry["tengen_test/Immeasurable-v0"]
 
 
 def test_an_interruption_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tengen.cli.options import Command, Option, parse
 from tengen.cli.policy_options import RUN
 from tengen.errors import UserError
+from tengen.typed import finite
 
 _COMMAND = Command(
     "tengen checkpoint",
@@ -40,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
         "best_return_mean": None if best is None else best.score,
     }
     if parsed.values["json"]:
-        print(json.dumps(result))
+        print(json.dumps(finite(result)))
     else:
         for name, value in {**result, "steps": ", ".join(map(str, store.steps()))}.items():
             print(f"{name:<18}{value}")

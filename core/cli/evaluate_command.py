@@ -14,6 +14,7 @@ from tengen.cli.evaluate_foreign import evaluate_foreign
 from tengen.cli.options import Command, Option, parse
 from tengen.cli.policy_options import CHECKPOINT, EPSILON, REPETITION, RUN, check_episodes, epsilon_of
 from tengen.errors import UserError
+from tengen.typed import finite
 
 if TYPE_CHECKING:
     from tengen.run.folder import Run
@@ -65,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
     check_episodes(given)
     result = _evaluate(given) if given["sb3"] is None else evaluate_foreign(given, _progress(given["episodes"]))
     if given["json"]:
-        print(json.dumps(result))
+        print(json.dumps(finite(result)))
     else:
         for name, value in result.items():
             print(f"{name:<22}{value:.6g}" if isinstance(value, float) else f"{name:<22}{value}")

@@ -17,7 +17,7 @@ from tengen.config import TrackConfig
 from tengen.device import resolve_device, resolve_threads
 from tengen.errors import UserError, did_you_mean
 from tengen.perception.tasks import TASKS, resolve_task
-from tengen.typed import build, default_values, field_docs, field_types
+from tengen.typed import build, default_values, field_docs, field_types, finite
 
 if TYPE_CHECKING:
     from tengen.run.fit import FitResult
@@ -254,7 +254,7 @@ def _evaluate(arguments: Sequence[str]) -> int:
         tell=lambda text: print(text, file=sys.stderr),
     )
     if given["json"]:
-        print(json.dumps(result, indent=2))
+        print(json.dumps(finite(result), indent=2))
     else:
         for name, value in result.items():
             print(f"{name:<14} {value:,.4f}" if isinstance(value, float) else f"{name:<14} {value:,}")

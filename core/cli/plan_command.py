@@ -15,7 +15,7 @@ from tengen.config import RunConfig, refuse_unsaved
 from tengen.envs.config import EnvConfig
 from tengen.errors import UserError
 from tengen.registry import names, resolve_planner
-from tengen.typed import default_values, field_docs, field_types
+from tengen.typed import default_values, field_docs, field_types, finite
 
 if TYPE_CHECKING:
     from tengen.contracts import Environment
@@ -146,7 +146,7 @@ def _show(as_json: bool, folder: Path, env_config: EnvConfig, plan: Plan, summar
     if as_json:
         if len(plan.v) <= SMALL:
             result |= {"v": plan.v.tolist(), "policy": plan.policy.tolist()}
-        print(json.dumps(result))
+        print(json.dumps(finite(result)))
         return
     for key, value in result.items():
         print(f"{key:<22}{value:.6g}" if isinstance(value, float) else f"{key:<22}{'none' if value is None else value}")

@@ -26,7 +26,7 @@ from tengen.run.folder import add_session, make_folder, read_sessions, refuse_oc
 from tengen.run.recorder import crossed
 from tengen.run.signals import StopSignals
 from tengen.tracking import Progress, make_trackers
-from tengen.typed import build, check_values
+from tengen.typed import build, check_values, finite
 from tengen.types import Metrics
 
 _FORMAT = 1
@@ -316,5 +316,5 @@ class _Session:
     def _finish(self) -> FitResult:
         step = self.learner.num_updates
         summary = {"task": self.config.task, "step": step, "steps": self.config.steps, "last_eval": self.loop.last_eval}
-        write_json(self.folder / "summary.json", summary)
+        write_json(self.folder / "summary.json", finite(summary))
         return FitResult(self.folder, step, step >= self.config.steps, self.signals.received, summary)

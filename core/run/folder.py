@@ -23,6 +23,7 @@ from typing import Any
 from tengen.checkpoint import Checkpoint, CheckpointStore, write_json
 from tengen.config import RunConfig, run_config_from_dict
 from tengen.errors import UserError
+from tengen.typed import finite
 from tengen.types import State
 
 _NUMERICAL = ("numpy", "torch", "gymnasium", "ale-py", "numba", "scipy", "stable-baselines3", "sb3-contrib")
@@ -87,7 +88,7 @@ class Run:
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write what came out."""
-        write_json(self.folder / "summary.json", summary)
+        write_json(self.folder / "summary.json", finite(summary))
 
 
 def read_sessions(folder: Path) -> list[dict[str, Any]]:
