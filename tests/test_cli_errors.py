@@ -125,6 +125,16 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
         ("evaluate nowhere", ["nowhere is not a run"]),
         ("evaluate", ["RUN is missing", "tengen evaluate runs/mine"]),
         ("evaluate nowhere --episodes 0", ["--episodes must be at least 1"]),
+        ("evaluate nowhere --min-return nan", ["--min-return must be a number", "nan"]),
+        (
+            f"sweep random --env CartPole-v1 --steps 9 --trials {10**20} --field seed=uniform(0,9)",
+            ["--trials must be at most 100000", str(10**20)],
+        ),
+        (
+            f"compare --env CartPole-v1 --agents random --steps 9 --seeds {10**20}",
+            ["--seeds must be at most 10000", str(10**20)],
+        ),
+        (f"match random random --size 5 --games {10**20}", ["--games must be from 1 to 1000000", str(10**20)]),
         ("evaluate nowhere --epsilon 2", ["--epsilon must be between 0 and 1"]),
         ("evaluate nowhere --seed -1", ["--seed must be between 0 and", "-1"]),
         (f"evaluate nowhere --seed {2**63}", ["--seed must be between 0 and", str(2**63)]),

@@ -518,7 +518,7 @@ def test_a_player_that_cannot_begin_is_one_clear_line(
     ("options", "message"),
     [
         ("--size 20", "2x2 to 19x19"),
-        ("--games 0", "--games must be at least 1"),
+        ("--games 0", "--games must be from 1 to 1000000"),
         ("--parallel 0", "--parallel must be at least 1"),
         ("--rules japanese", "no rules of Go are called 'japanese'"),
         ("--opening-moves 90", "opening moves must be"),

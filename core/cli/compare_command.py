@@ -75,6 +75,8 @@ _OF_ALL = (
 
 _FEWEST_POINTS, _MOST_POINTS = 20, 50  # of a curve
 
+_MOST_SEEDS = 10_000
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command."""
@@ -100,6 +102,8 @@ def _check(parsed: Parsed) -> None:
             raise UserError(f"--{name} is missing: as in `{_COMMAND.examples[0]}`; or give finished runs as --runs")
     if given["steps"] is None:
         raise UserError(f"--steps is missing: all agents train for the same, as in `{_COMMAND.examples[0]}`")
+    if given["seeds"] > _MOST_SEEDS:
+        raise UserError(f"--seeds must be at most {_MOST_SEEDS}, got {given['seeds']}")
     for name, least in (("seeds", 1), ("first-seed", 0), ("steps", 1), ("eval-episodes", 1), ("jobs", 0)):
         if given[name] < least:
             raise UserError(f"--{name} must be at least {least}, got {given[name]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -64,6 +65,8 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     given = parsed.values
     check_episodes(given)
+    if given["min-return"] is not None and math.isnan(given["min-return"]):
+        raise UserError("--min-return must be a number, got nan")
     result = _evaluate(given) if given["sb3"] is None else evaluate_foreign(given, _progress(given["episodes"]))
     if given["json"]:
         print(json.dumps(finite(result)))

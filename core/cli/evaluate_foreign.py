@@ -27,7 +27,7 @@ def evaluate_foreign(given: Mapping[str, Any], on_episode: Callable[[int, float]
     if given["env"] is None:
         raise UserError(f"--sb3 needs --env: a model does not say where it was trained, as in `{EXAMPLE}`")
     if not path.is_file():
-        raise UserError(f"{path} does not exist: --sb3 takes the .zip that stable-baselines3's `model.save` wrote")
+        raise UserError(f"{path} is no file: --sb3 takes the .zip that stable-baselines3's `model.save` wrote")
     if not given["trust-code"]:
         raise UserError(
             f"{path} is refused: loading a model of stable-baselines3 runs whatever code its maker put into it; if you"

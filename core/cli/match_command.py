@@ -44,6 +44,8 @@ _OPTIONS = (
     Option("json", bool, "Print one JSON object.", False),
 )
 
+_MOST_GAMES = 1_000_000
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command."""
@@ -51,8 +53,8 @@ def run(arguments: Sequence[str]) -> int:
     if parsed is None:
         return 0
     given = parsed.values
-    if given["games"] < 1:
-        raise UserError(f"--games must be at least 1, got {given['games']}")
+    if not 1 <= given["games"] <= _MOST_GAMES:
+        raise UserError(f"--games must be from 1 to {_MOST_GAMES}, got {given['games']}")
     if given["parallel"] < 1:
         raise UserError(f"--parallel must be at least 1, got {given['parallel']}")
     result = _play(given)

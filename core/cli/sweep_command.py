@@ -75,6 +75,8 @@ _OF_THE_SWEEP = (
 _POINTS = 20  # of a trial's curve
 _SHOWN = 5  # trials in the table
 
+_MOST_TRIALS = 100_000
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command."""
@@ -127,6 +129,8 @@ def _fields(parsed: Parsed) -> list[Field]:
     for name in ("steps", "trials", "eval-episodes"):
         if given[name] < 1:
             raise UserError(f"--{name} must be at least 1, got {given[name]}")
+    if given["trials"] > _MOST_TRIALS:
+        raise UserError(f"--trials must be at most {_MOST_TRIALS}, got {given['trials']}")
     for name in ("seed", "jobs"):
         if given[name] < 0:
             raise UserError(f"--{name} must not be negative, got {given[name]}")
