@@ -1,10 +1,13 @@
-"""Exports the learning curve of a run of `tengen perceive fit go-policy`, and times its network.
+"""Exports the learning curve of a run of `tengen perceive fit go-policy`, times its network, and looks into its layers.
 
     python benchmarks/go_policy.py curve RUN --out benchmarks/results/go_policy
+    python benchmarks/go_policy.py winner NETWORK.safetensors|RUN --data FOLDER [--positions 20000] [--csv FILE]
     python benchmarks/go_policy.py speed NETWORK.safetensors [--threads 2] [--seconds 2] [--csv FILE]
 
 The curve is of the examples kept aside that the run was tested on while it learnt, and of its training batches.
 Speed is in positions a second, each kind of computation in turn, over and over: a busy machine slows all alike.
+`winner` fits a ridge regression of who wins to the means of each layer's features over the board, on positions of every
+second game, and tests it on those of the others: how much of the winner each layer still knows.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from tengen.cli.guard import guarded
 from tengen.run.fit import open_fit
 from tengen.tracking import read_metrics
 
+BATCH_OF_PROBE = 250
+RIDGE = 30.0
 BATCHES = (1, 8, 64)
 ROUNDS = 5
 
@@ -58,7 +63,9 @@ def export_curve(run: Path, out: Path) -> None:
         if prefix == "eval":
             top5 = [100 * row["eval/top5"] for row in rows]
             axes.plot(positions, top5, color=colour, linestyle="--", label=f"{label}: first five")
-    title = f"{config.task}: {config.task_config.layers} layers x {config.task_config.width}"
+    made = config.task_config
+    depth = f"{made.blocks} blocks" if made.network == "tower" else f"{made.layers} layers"
+    title = f"{config.task}: {depth} x {made.width}"
     axes.set(title=title, xlabel="positions learnt from (millions)", ylabel="expert's move predicted (%)")
     axes.grid(alpha=0.3)
     axes.legend()
@@ -104,8 +111,62 @@ def measure_speed(path: Path, threads: int, seconds: float, table: Path | None) 
         write_table(table, head, rows)
 
 
+def probe_winner(path: Path, data: Path, num: int, table: Path | None) -> None:
+    """Print how well the features of each layer tell who wins."""
+    import torch
+
+    from tengen.envs.go.planes import encode
+    from tengen.perception.go_policy import GoPolicyConfig
+    from tengen.perception.network_file import load_network
+    from tengen.run.fit import load_learner_network
+
+    if path.is_dir():
+        config, network, _ = load_learner_network(path)
+        planes, size = config.task_config.planes, config.task_config.size
+    else:
+        loaded = load_network(path)
+        network, planes, size = loaded.network, loaded.card.planes, loaded.card.size
+    games = GoPolicyConfig(data=(str(data),), size=size).build(print).train
+    rng = np.random.default_rng(0)
+    known: list[list[Any]] = []  # of each batch, the means of the planes and of each layer's features
+    layers = network.trunk if hasattr(network, "trunk") else [network.stem, *network.blocks]
+    for layer in layers:
+        layer.register_forward_hook(lambda _layer, _inputs, output: known[-1].append(output.mean((2, 3)).numpy()))
+    outcomes, halves = [], []
+    for _ in range(-(-num // BATCH_OF_PROBE)):
+        index, plies = games.position_of(rng.integers(0, games.num_positions, BATCH_OF_PROBE))
+        sample = games.sample(index, plies)
+        x = torch.from_numpy(encode(sample, planes)).float().contiguous(memory_format=torch.channels_last)
+        known.append([x.mean((2, 3)).numpy()])
+        with torch.inference_mode():
+            network(x)
+        outcomes.append(sample.outcome)
+        halves.append(index % 2 == 0)
+    outcome, half = np.concatenate(outcomes), np.concatenate(halves)
+    rows = []
+    for i, features in enumerate(zip(*known, strict=True)):
+        right, error = _ridge(np.concatenate(features).astype(np.float64), outcome, half)
+        rows.append(("planes" if i == 0 else f"layer {i}", f"{right:.3f}", f"{error:.3f}"))
+    head = ("features", "winner", "squared_error")
+    for row in (head, *rows):
+        print("  ".join(f"{cell:>14}" for cell in row))
+    if table is not None:
+        write_table(table, head, rows)
+
+
+def _ridge(features: Any, outcome: Any, half: Any) -> tuple[float, float]:
+    """Fit on one half; return the share of winners told right and the squared error on the other."""
+    scaled = (features - features[half].mean(0)) / (features[half].std(0) + 1e-6)
+    design = np.concatenate([scaled, np.ones((len(scaled), 1))], axis=1)
+    decided = outcome != 0
+    fit, test = half & decided, ~half & decided
+    gram = design[fit].T @ design[fit] + RIDGE * np.eye(design.shape[1])
+    told = design[test] @ np.linalg.solve(gram, design[fit].T @ outcome[fit])
+    return float((told * outcome[test] > 0).mean()), float(np.square(told - outcome[test]).mean())
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one of the two."""
+    """Run one of the three."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     curve = verbs.add_parser("curve")
@@ -116,9 +177,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     speed.add_argument("--threads", type=positive_int, default=2)
     speed.add_argument("--seconds", type=positive_float, default=2.0, help="for each number")
     speed.add_argument("--csv", type=output_file)
+    winner = verbs.add_parser("winner")
+    winner.add_argument("network", type=Path)
+    winner.add_argument("--data", type=Path, required=True)
+    winner.add_argument("--positions", type=positive_int, default=20_000)
+    winner.add_argument("--csv", type=output_file)
     settings = parser.parse_args(argv)
     if settings.verb == "curve":
         export_curve(settings.run, settings.out)
+    elif settings.verb == "winner":
+        probe_winner(settings.network, settings.data, settings.positions, settings.csv)
     else:
         measure_speed(settings.network, settings.threads, settings.seconds, settings.csv)
 
