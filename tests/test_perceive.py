@@ -235,6 +235,7 @@ Check = Callable[..., None]
         ("perceive export nowhere --out x.safetensors", ["there is no run nowhere"]),
         ("perceive export GAMES --out x.pt", [".safetensors"]),
         ("perceive data --data GAMES", ["say which task"]),
+        ("perceive data go-policy --data GAMES --size 99", ["--size must be from 2 to 19", "99"]),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(refused: Check, command: str, fragments: list[str]) -> None:

@@ -370,8 +370,9 @@ def _data(arguments: Sequence[str]) -> int:
     from tengen.envs.go.games import collect
     from tengen.envs.go.sgf import read_records
 
-    paths = [Path(path) for path in given["data"]]
-    games, census = collect(list(read_records(paths, given["size"])), given["size"])
+    checked = resolve_task(task)(data=given["data"], size=given["size"])
+    paths = [Path(path) for path in checked.data]
+    games, census = collect(list(read_records(paths, checked.size)), checked.size)
     for line in census.lines():
         print(line)
     if given["bad"] is not None:

@@ -263,7 +263,7 @@ def parse_table(text: str, name: str) -> dict[str, Any]:
     for read in (json.loads, lambda text: tomllib.loads(f"table = {text}")["table"]):
         try:
             table = read(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(table, dict):
             return table
