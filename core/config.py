@@ -242,7 +242,7 @@ def refuse_unsaved(value: Any, *path: str) -> None:
     """Refuse values that a run's settings can't be saved with, wherever they are among them.
 
     Raises:
-        UserError: There is a whole number that has no place in 64 bits, a NaN, an infinity, or a date.
+        UserError: There is a whole number that has no place in 64 bits, a NaN, or a date.
     """
     name = ".".join(path).replace("agent_config", "agent")
     if isinstance(value, Mapping):
@@ -253,7 +253,7 @@ def refuse_unsaved(value: Any, *path: str) -> None:
             refuse_unsaved(part, *path)
     elif isinstance(value, int) and abs(value) >= 2**63:
         raise UserError(f"{name} must be below 2**63, got {value}")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{name} must be finite, got {value}")
+    elif isinstance(value, float) and math.isnan(value):
+        raise UserError(f"{name} must be a number, got {value}")
     elif not isinstance(value, bool | int | float | str | None):
         raise UserError(f"{name} must be a number, a text, true or false, got {type(value).__name__} {value}")

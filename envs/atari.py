@@ -43,7 +43,8 @@ def make(config: EnvConfig, *, training: bool) -> Environment:
         UserError: The game, the protocol or one of its fields does not exist.
     """
     rom = _rom_of(config.id)
-    protocol = load_protocol(config.protocol or DEFAULT_PROTOCOL).with_changes(**config.kwargs)
+    chosen = DEFAULT_PROTOCOL if config.protocol is None else config.protocol
+    protocol = load_protocol(chosen).with_changes(**config.kwargs)
     if protocol.wrappers == "sb3":
         from tengen.envs.atari_sb3 import SB3AtariEnvironment
 

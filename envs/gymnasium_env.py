@@ -349,7 +349,7 @@ def _open_window(env_id: str, env: gym.Env[Any, Any]) -> None:
         env.reset(seed=0)
     except Exception as error:  # whatever its toolkit makes of a missing display
         raise UserError(
-            f"{env_id} can't show itself with render_mode='human', which needs a display ({error}): leave it out;"
+            f"{env_id} can't start with render_mode='human', which needs a display: {error}; without it"
             " `tengen play` films what was learnt"
         ) from error
 

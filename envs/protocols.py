@@ -22,7 +22,7 @@ _MOST = {
     "frame_stack": 100,
     "screen_size": 1_000,
     "noop_max": 10_000,
-    "max_frames": 1_000_000_000,
+    "max_frames": 2**31 - 1,
 }
 """The largest value of each whole number: what the emulator can count, and memory and patience can bear."""
 
@@ -161,6 +161,8 @@ def _parse(name: str, text: str) -> AtariProtocol:
         if section == "reference":
             values["reference"] = content
         elif section in ("game", "training", "evaluation") and isinstance(content, dict):
+            if "name" in content:
+                raise UserError(f"the protocol {name!r} has an unknown name; compare with nature2015.toml")
             prefix = "" if section == "game" else f"{section}_"
             values.update({prefix + key: value for key, value in content.items()})
         else:

@@ -449,7 +449,7 @@ def test_too_little_memory_is_one_line(
 
 
 class Immeasurable(gym.Env[Any, Any]):
-    """Whose reward is no number."""
+    """Whose reward is no finite number."""
 
     observation_space = action_space = gym.spaces.Discrete(2)
 
@@ -458,9 +458,10 @@ class Immeasurable(gym.Env[Any, Any]):
         return 0, {}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
-        return 0, float("nan"), True, False, {}
+        return 0, float("inf"), True, False, {}
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered")  # numpy's, of the difference of two infinities
 def test_json_has_null_where_there_is_no_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def strict(text: str) -> Any:
         return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
@@ -474,6 +475,8 @@ def test_json_has_null_where_there_is_no_number(tmp_path: Path, capsys: pytest.C
         assert main(["evaluate", str(run), "--episodes", "2", "--json"]) == 0
         assert strict(capsys.readouterr().out)["return_mean"] is None
         assert None in strict((run / "summary.json").read_text())["last_eval"].values()
+        assert main(["checkpoint", str(run), "--json"]) == 0
+        assert strict(capsys.readouterr().out)["best_return_mean"] is None
     finally:
         del gym.registry["tengen_test/Immeasurable-v0"]
 

@@ -530,7 +530,7 @@ gym.register("tengen_test/Window-v0", lambda **kwargs: Window(**kwargs))
 
 
 def test_a_missing_display_is_named_before_anything_begins() -> None:
-    message = r"Window-v0 can't show itself with render_mode='human'.*display \(x11 not available\).*leave it out"
+    message = r"Window-v0 can't start with render_mode='human'.*display: x11 not available; without it"
     with pytest.raises(UserError, match=message):
         make("tengen_test/Window-v0", render_mode="human")
     make("tengen_test/Window-v0").reset(0)

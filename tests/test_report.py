@@ -84,6 +84,14 @@ def test_results_are_strict_json_with_a_schema_and_the_command(out: Path) -> Non
     assert len(found["verdicts"]) == 3
 
 
+def test_an_infinite_setting_is_null_in_the_results(tmp_path: Path) -> None:
+    ours = write_run(tmp_path / "a", "dqn", agent_config={"clip": float("inf")})
+    theirs = write_run(tmp_path / "b", "sb3:dqn", agent_config={"clip": 10})
+    write_report(read_comparison([ours, theirs]), tmp_path / "out", resamples=50)
+    found = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert found["tasks"][0]["settings_differences"]["agent.clip"] == {"dqn": None, "sb3:dqn": 10}
+
+
 def test_tables_of_a_spreadsheet_have_a_row_for_each_run_pair_and_point(out: Path) -> None:
     def rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO((out / name).read_text("utf-8"))))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from tengen.agents.random.agent import RandomAgent
 from tengen.cli import main
 from tengen.config import RunConfig, TrackConfig
 from tengen.envs import EnvConfig
+from tengen.envs.protocols import load_protocol
 from tengen.errors import UserError
 from tengen.run import load_policy, open_run, resume, train
 from tengen.types import State
@@ -48,6 +51,28 @@ def test_a_run_keeps_what_its_protocols_file_held_when_it_began(
     assert main(["evaluate", str(tmp_path / "run"), "--episodes", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["protocol"], found["length_mean"]) == ("mine", 100)
+
+
+def test_a_settings_file_may_hold_a_protocol_as_a_table(
+    own_protocol: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    knobs = asdict(load_protocol(str(own_protocol)))
+    (config := tmp_path / "run.toml").write_text(
+        "[env]\nid = 'ALE/Pong-v5'\n[env.protocol]\n"
+        + "".join(f"{name} = {json.dumps(value)}\n" for name, value in knobs.items() if value is not None)
+    )
+    command = ["train", "random", "--config", str(config), "--steps", "8", "--run-dir", str(tmp_path / "run")]
+    assert main([*command, "--help"]) == 0
+    assert "mine)" in capsys.readouterr().out
+    assert main(command) == 0
+    assert open_run(tmp_path / "run").config.env.protocol == knobs
+
+
+def test_a_setting_may_be_infinite(tmp_path: Path) -> None:
+    run, network = tmp_path / "run", ["--agent.hidden", "8", "--agent.gradient-clip", "inf"]
+    assert main(["train", "dqn", "--env", "CartPole-v1", "--steps", "8", *network, "--run-dir", str(run)]) == 0
+    assert open_run(run).config.to_dict()["agent_config"]["gradient_clip"] == math.inf
+    assert main(["evaluate", str(run), "--episodes", "1"]) == 0
 
 
 def test_a_run_that_has_only_its_protocols_path_keeps_the_content_once_it_goes_on(

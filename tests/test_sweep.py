@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +284,16 @@ def test_a_wrong_call_is_one_clear_line(
 def test_another_search_in_the_same_folder_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, "--steps", "500", "--out", str(finished)]) == 2
     assert "holds another search (steps is 400 there, and 500 here)" in capsys.readouterr().err
+
+
+def test_another_protocol_in_the_same_file_is_another_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (resources.files("tengen.presets") / "protocols" / "nature2015.toml").read_text(encoding="utf-8")
+    (file := tmp_path / "mine.toml").write_text(text.replace("max_frames = 18_000", "max_frames = 400"))
+    search = ["sweep", "random", "--env", "ALE/Pong-v5", "--protocol", str(file), "--steps", "8", "--trials", "1"]
+    search += ["--eval-episodes", "1", "--field", "num_envs=choice(1,2)", "--out", str(tmp_path / "out")]
+    assert main(search) == 0
+    file.write_text(file.read_text().replace("frame_skip = 4", "frame_skip = 3"))
+    assert main(search) == 2
+    assert "holds another search (protocol is" in capsys.readouterr().err

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tengen.agents import RandomConfig
 from tengen.config import RunConfig, TrackConfig
+from tengen.envs import EnvConfig
 from tengen.errors import UserError
+from tengen.run import train
 from tengen.tracking import make_trackers, read_metrics
 
 PROGRAM = """
@@ -73,6 +76,14 @@ def test_without_tensorboard_the_message_names_the_extra(tmp_path: Path, monkeyp
     monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.event_file_writer", None)
     with pytest.raises(UserError, match=r"pip install 'tengen\[tensorboard\]'"):
         write(tmp_path, range(1))
+
+
+def test_without_tensorboard_a_run_leaves_no_folder_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.event_file_writer", None)
+    config = RunConfig("random", RandomConfig(), EnvConfig("CartPole-v1"), steps=5, track=TrackConfig("tensorboard"))
+    with pytest.raises(UserError, match="which is not installed"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("resume_step", [None, 5])

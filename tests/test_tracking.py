@@ -108,6 +108,8 @@ def test_lines_that_are_lost_on_resume_are_counted_in_one_warning(
     make_trackers(path.parent, config, resume_step=4).close()
     assert steps_in(path) == [0, 3, 4]
     assert capsys.readouterr().err == f"warning: damaged lines of {path}, which are left out: 2\n"
+    with path.open("a") as file:
+        file.write('{"global_')  # a killed process may leave its last line unfinished
     make_trackers(path.parent, config, resume_step=4).close()
     assert capsys.readouterr().err == ""
 

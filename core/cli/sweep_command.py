@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tengen.cli.assignments import rejoined
 from tengen.cli.options import Command, Option, Parsed, parse
+from tengen.envs.protocols import with_content
 from tengen.errors import UserError
 
 if TYPE_CHECKING:
@@ -97,8 +98,12 @@ def run(arguments: Sequence[str]) -> int:
     def make_job(number: int, values: Mapping[str, str], folder: Path) -> Job:
         return _job(given, number, values, folder, out)
 
-    of_what = {name: given[name] for name in ("agent", "env", "steps", "seed", "eval-episodes", "protocol", "preset")}
-    of_what |= {"eval-period": _period(given), "set": rejoined(given["set"])}
+    of_what = {name: given[name] for name in ("agent", "env", "steps", "seed", "eval-episodes", "preset")}
+    of_what |= {
+        "eval-period": _period(given),
+        "set": rejoined(given["set"]),
+        "protocol": with_content(given["protocol"]),
+    }
     sweep = Sweep(out, fields, make_job, of_what, pruner=given["pruner"], seed=given["seed"])
     with RunsDisplay({f"trial {k}": given["steps"] for k in range(given["trials"])}) as display:
         display.message(f"{given['trials']} trials in {out}")

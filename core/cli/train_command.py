@@ -202,6 +202,7 @@ def _run_options(settings: Mapping[str, Any], agent: str | None) -> list[Option]
             kind, default, metavar = str, json.dumps(default, default=str), "TABLE"
         elif is_union(kind):  # what a file's name may stand for, too, is given by that name
             kind = _UNION[tuple(part for part in get_args(kind) if get_origin(part) is not dict)]
+            default = default.get("name") if isinstance(default, dict) else default
         options.append(Option(_option_name(path), kind, doc, default, metavar))
     return sorted(options, key=lambda option: option.name != "env")
 
@@ -244,12 +245,15 @@ def _settings_of(parsed: Parsed, below: Mapping[str, Any], agent: str) -> dict[s
     """Return the values of options in RunConfig's shape."""
     settings: dict[str, Any] = {}
     for path, (kind, _) in _leaves(agent).items():
-        value = parsed.values[_option_name(path)]
-        if get_origin(kind) is dict:
-            value = parse_table(value, _option_name(path)) if _option_name(path) in parsed.given else _get(below, path)
+        name, default = _option_name(path), _get(below, path)
+        value = parsed.values[name]
+        if name not in parsed.given and isinstance(default, dict):
+            value = default
+        elif get_origin(kind) is dict:
+            value = parse_table(value, name)
         table = settings
-        for name in path[:-1]:
-            table = table.setdefault(name, {})
+        for part in path[:-1]:
+            table = table.setdefault(part, {})
         table[path[-1]] = value
     return settings
 

@@ -25,7 +25,7 @@ from tengen.run.assembly import compute_deterministically
 from tengen.run.folder import add_session, make_folder, read_sessions, refuse_occupied, versions
 from tengen.run.recorder import crossed
 from tengen.run.signals import StopSignals
-from tengen.tracking import Progress, make_trackers
+from tengen.tracking import Progress, make_trackers, require_mirror
 from tengen.typed import build, check_values, finite
 from tengen.types import Metrics
 
@@ -132,6 +132,7 @@ def fit(config: FitConfig, folder: Path, *, command: Sequence[str] = ()) -> FitR
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(contextlib.closing(Progress(config.steps)))
         learner = _learner(config, progress)
+        require_mirror(config.track)
         make_folder(folder)
         stack.enter_context(RunLock(folder / "lock"))
         _save_config(folder, config)

@@ -25,7 +25,7 @@ from tengen.run.recorder import crossed
 from tengen.run.repetitions import Repetitions
 from tengen.run.signals import StopSignals
 from tengen.run.turns import Turn, turns
-from tengen.tracking import Progress, make_trackers
+from tengen.tracking import Progress, make_trackers, require_mirror
 from tengen.tracking.rows import TIME_KEY, Row, without_times
 from tengen.tracking.trackers import Trackers
 from tengen.types import State
@@ -56,6 +56,7 @@ def train(config: RunConfig, folder: Path, *, command: Sequence[str] = ()) -> Ru
         for member in repetitions.members:  # the loop does it again: one that refuses to start leaves no folder behind
             member.env.reset(member.env_seed)
             member.agent.policy()  # likewise: some agents find out only here that they have nothing to act by
+        require_mirror(config.track)
         make_folder(folder)
         stack.enter_context(RunLock(folder / "lock"))
         session = stack.enter_context(_Session(create_run(folder, config), repetitions, command))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tengen.tracking.jsonl import METRICS_FILE, JsonlTracker, read_metrics
 from tengen.tracking.progress import Progress
 from tengen.tracking.rows import STEP_KEY, TIME_KEYS, without_times
-from tengen.tracking.trackers import Trackers, VideoTracker, make_trackers
+from tengen.tracking.trackers import Trackers, VideoTracker, make_trackers, require_mirror
 
 __all__ = [
     "METRICS_FILE",
@@ -20,5 +20,6 @@ __all__ = [
     "VideoTracker",
     "make_trackers",
     "read_metrics",
+    "require_mirror",
     "without_times",
 ]

@@ -16,7 +16,7 @@ from tengen.tracking.tensorboard_tracker import TensorBoardTracker, require_tens
 from tengen.types import Metrics
 
 if TYPE_CHECKING:
-    from tengen.config import RunConfig
+    from tengen.config import RunConfig, TrackConfig
 
 
 @runtime_checkable
@@ -91,6 +91,12 @@ class Trackers:
                 self._warn(_stopped(type(mirror).__name__, error))
 
 
+def require_mirror(track: TrackConfig) -> None:
+    """Raise UserError where the mirror that is asked for can't be had."""
+    if track.to == "tensorboard":
+        require_tensorboard()
+
+
 def make_trackers(
     run_folder: str | os.PathLike[str],
     config: RunConfig,
@@ -112,8 +118,7 @@ def make_trackers(
         UserError: `metrics.jsonl` can't be written, or TensorBoard is asked for and not installed.
     """
     folder, track = Path(run_folder), config.track
-    if track.to == "tensorboard":
-        require_tensorboard()  # before anything is cut away
+    require_mirror(track)  # before anything is cut away
     show = progress.message if progress is not None else _to_stderr
     truth = JsonlTracker(folder / METRICS_FILE, resume_step, resume_rows)
     if truth.num_damaged:

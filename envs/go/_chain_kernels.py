@@ -1,7 +1,7 @@
 """Chains and liberties of one board, kept up to date from stone to stone.
 
 The board has a border: point (x, y) of N x N is `(y + 1) * W + x + 1` with W = N + 1, so that the border at a row's
-left is also that at the right of the row above. Liberties are counts once for each stone beside them (they are
+left is also that at the right of the row above. Liberties are counted once for each stone beside them (they are
 "pseudo-liberties"): a chain has none exactly where the count is zero, and joining two chains is a sum. Indices are
 unsigned, as numba else asks of each whether it counts from the end.
 

@@ -17,6 +17,7 @@ from tengen.evaluation.report.page.document import page
 from tengen.evaluation.report.picture import curves_figure
 from tengen.evaluation.report.tables import csv_files, markdown
 from tengen.evaluation.statistics import RESAMPLES
+from tengen.typed import finite
 
 
 def write_report(
@@ -72,5 +73,5 @@ def write_report(
 
 def _readable(found: Mapping[str, Any]) -> str:
     """Return JSON with a line for each field, and a list of numbers on one line."""
-    text = json.dumps(found, indent=1, allow_nan=False)
+    text = json.dumps(finite(found), indent=1, allow_nan=False)  # an infinite setting is no number of JSON's
     return re.sub(r"\[[^\[\]{}\"]*\]", lambda numbers: " ".join(numbers[0].split()), text) + "\n"
