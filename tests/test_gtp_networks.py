@@ -29,7 +29,7 @@ from tengen.evaluation.go.makers import (
 )
 from tengen.evaluation.go.match import MatchSettings, play_match
 from tengen.evaluation.go.specs import parse_player
-from tengen.perception.network_file import Card, make_network, save_network
+from tengen.perception.network_file import Card, load_network, make_network, save_network
 from tengen.planners.mcts.evaluators import Evaluate, NetworkFunction, mixed
 from tengen.planners.mcts.guesses import Guess, policy_guess
 from tengen.types import Array, Bools, TimeStep
@@ -264,6 +264,14 @@ def test_a_policy_guides_playouts_on_small_boards_only(name: str, rule: str) -> 
     assert isinstance(maker, NetworkMaker)
     assert maker.settings is not None
     assert maker.settings.rule == rule
+
+
+def test_a_shipped_network_that_knows_values_goes_before_one_that_does_not() -> None:
+    assert (path := shipped_network(19)) is not None
+    assert path.stem == "go_policy_value_19x19"
+    policy, value = load_network(path)(np.zeros((2, 23, 19, 19), np.uint8))
+    assert policy.shape == (2, 362)
+    assert value is not None
 
 
 def test_boards_without_a_shipped_network_are_played_by_playouts() -> None:
