@@ -267,7 +267,8 @@ def test_a_policy_guides_playouts_on_small_boards_only(name: str, rule: str) -> 
 
 
 def test_a_shipped_network_that_knows_values_goes_before_one_that_does_not() -> None:
-    assert (path := shipped_network(19)) is not None
+    path = shipped_network(19)
+    assert path is not None
     assert path.stem == "go_policy_value_19x19"
     policy, value = load_network(path)(np.zeros((2, 23, 19, 19), np.uint8))
     assert policy.shape == (2, 362)
