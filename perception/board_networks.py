@@ -175,7 +175,7 @@ class _Heads(nn.Module):
             size = (x.shape[-1] - _USUAL_SIZE) / _SIZE_SCALE
             pooled = torch.cat([mean, mean * size, most], 1)
             # Features grow while training: unless normalised, they soon leave this layer with nothing above zero.
-            # SiLU, for the same reason: a unit that is off everywhere still has a gradient.
+            # SiLU, for the same reason: a unit that is off everywhere still has a gradient, unless it is far off.
             hidden = functional.silu(self.hidden(functional.layer_norm(pooled, pooled.shape[1:])))
             value = torch.tanh(self.judge(hidden).squeeze(1).float())
         if self.owner is not None:

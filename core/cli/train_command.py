@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import operator
 import os
 import signal
 import sys
@@ -11,7 +13,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from tengen.cli.options import REQUIRED, Command, Option, Parsed, asks_for_help, parse, peek
 from tengen.config import (
@@ -33,8 +35,6 @@ from tengen.typed import build, field_docs, field_types, is_union, to_values
 
 if TYPE_CHECKING:
     from tengen.run import RunResult
-
-_UNION: Any = Union  # of types that are only known at run time
 
 _CHANGEABLE = ("resume", "steps", "device", "driver", "track")  # when a run goes on
 
@@ -201,7 +201,7 @@ def _run_options(settings: Mapping[str, Any], agent: str | None) -> list[Option]
         if get_origin(kind) is dict:
             kind, default, metavar = str, json.dumps(default, default=str), "TABLE"
         elif is_union(kind):  # what a file's name may stand for, too, is given by that name
-            kind = _UNION[tuple(part for part in get_args(kind) if get_origin(part) is not dict)]
+            kind = functools.reduce(operator.or_, (part for part in get_args(kind) if get_origin(part) is not dict))
             default = default.get("name") if isinstance(default, dict) else default
         options.append(Option(_option_name(path), kind, doc, default, metavar))
     return sorted(options, key=lambda option: option.name != "env")
