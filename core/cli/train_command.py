@@ -271,7 +271,8 @@ def parse_table(text: str, name: str) -> dict[str, Any]:
             continue
         if isinstance(table, dict):
             return table
-    raise UserError(f"--{name} must be a table such as '{{difficulty = 3}}' or '{{\"difficulty\": 3}}', got {text!r}")
+    example = "'{difficulty = 3}' or '{\"difficulty\": 3}'"
+    raise UserError(f"--{name} must be a table such as {example}, got {text[:200]!r}")
 
 
 def default_folder(config: RunConfig) -> Path:
