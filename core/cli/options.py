@@ -213,7 +213,8 @@ def _help_field(option: Option) -> tuple[str, Any, Any]:
         settings["help_behavior_hint"] = "" if said else "(default: none)"
     # Types that tyro would import typeguard for, to check the default: a third of the time that --help takes.
     if get_origin(kind) in (tuple, list):
-        kind, default, metavar = str, " ".join(map(str, default)), metavar or f"[{_name(get_args(kind)[0])} ...]"
+        metavar = metavar or f"[{_name(get_args(kind)[0])} ...]"
+        kind, default = str, default if default is REQUIRED else " ".join(map(str, default))
     elif is_union(kind):
         values = [part for part in get_args(kind) if part is not type(None)]
         kind, metavar = _UNION[get_args(kind)], metavar or "|".join([*map(_name, values), "none"])
