@@ -92,6 +92,11 @@ class GoPolicyConfig:
                 f"learning from {len(train):,} games ({train.num_positions:,} positions) before {self.split},"
                 f" {len(test):,} games ({test.num_positions:,} positions) kept aside"
             )
+            if not len(test):
+                tell(
+                    f"no game is from {self.split} on: nothing is kept aside, and accuracy on unseen games is not"
+                    " measured; a run with an earlier --split would keep some"
+                )
         return GoPolicy(train, test, self)
 
 

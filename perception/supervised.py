@@ -41,7 +41,7 @@ class Task(Protocol):
         ...
 
     def kept_aside(self, num: int | None, batch_size: int) -> Iterable[Examples]:
-        """Yield batches of examples that are never learnt from: always the same `num` ones, or all of them."""
+        """Yield batches of examples that are never learnt from, if any: always the same `num` ones, or all of them."""
         ...
 
     def digest(self) -> str:
@@ -144,7 +144,7 @@ class Learner:
 
     @torch.no_grad()
     def evaluate(self, num: int | None, batch_size: int = 256) -> dict[str, float]:
-        """Return the metrics of examples kept aside: of `num` of them, or of all."""
+        """Return the metrics of examples kept aside, of `num` of them or of all; none where none are kept aside."""
         return evaluate(self.network, self.task, num, batch_size, self.device, in_bfloat16=self.in_bfloat16)
 
     def _upload(self, examples: Examples) -> tuple[Tensor, dict[str, Tensor]]:
@@ -180,7 +180,7 @@ def evaluate(
     *,
     in_bfloat16: bool,
 ) -> dict[str, float]:
-    """Return the metrics of examples kept aside, as means.
+    """Return the metrics of examples kept aside, as means; none where none are kept aside.
 
     Args:
         network: What is judged.
@@ -200,8 +200,6 @@ def evaluate(
         for name, (total, count) in task.judge(outputs, targets)[1].items():
             sums[name] = sums.get(name, 0.0) + float(total)
             counts[name] = counts.get(name, 0.0) + float(count)
-    if not sums:
-        raise UserError("there are no examples kept aside to evaluate on")
     return {name: sums[name] / counts[name] if counts[name] else math.nan for name in sums}
 
 

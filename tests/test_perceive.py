@@ -94,6 +94,20 @@ def test_a_run_goes_on_for_longer(games: Path, tmp_path: Path) -> None:
     assert json.loads((run / "config.json").read_text())["steps"] == 14
 
 
+def test_a_fit_without_games_kept_aside_says_so_and_goes_on(
+    games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fitted(games, tmp_path / "run", f"{SHORT} --split 2018-01")
+    assert main(["perceive", "fit", "--resume", str(run), "--steps", "16"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [f"{run}: {steps} steps done" for steps in (12, 16)]
+    (told, again) = (line for line in err.splitlines() if "nothing is kept aside" in line)
+    assert told.endswith("a run with an earlier --split would keep some")
+    assert again == told
+    assert [row["global_step"] for row in rows(run)] == [4, 8, 12, 16]
+    assert json.loads((run / "summary.json").read_text())["last_eval"] == {}
+
+
 def test_a_run_and_its_exported_network_are_tested_alike(
     games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -300,6 +300,8 @@ class _Session:
     def _evaluate(self, step: int) -> None:
         began = time.monotonic()
         found = self.loop.last_eval = self.learner.evaluate(self.config.eval_examples)
+        if not found:  # the task has said in the beginning that it keeps nothing aside
+            return
         self.trackers.write(step, {f"eval/{name}": value for name, value in found.items()})
         shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
         self.progress.message(f"step {step}: {shown} ({time.monotonic() - began:.0f} s)")
