@@ -172,6 +172,20 @@ def test_an_archive_with_a_damaged_game_is_named(tmp_path: Path, name: str, mode
     assert "\n" not in str(refused.value)
 
 
+def test_a_silently_altered_archive_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar.gz"
+    info = tarfile.TarInfo("x.sgf")
+    info.size = len(GOOD)
+    with tarfile.open(path, "w:gz", compresslevel=0) as tar:
+        tar.addfile(info, io.BytesIO(GOOD.encode()))
+    assert [type(entry) for entry in read_records([path], 9)] == [Record]
+    data = path.read_bytes()
+    assert data.count(b"B[ee]") == 1, "stored, not compressed"
+    path.write_bytes(data.replace(b"B[ee]", b"B[ef]"))
+    with pytest.raises(UserError, match=r"x\.tar\.gz can't be read: CRC check failed .*; mend it or take it away"):
+        list(read_records([path], 9))
+
+
 def test_a_folder_without_games_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no \.sgf file"):
         load_games([tmp_path])

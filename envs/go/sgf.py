@@ -211,3 +211,6 @@ def _tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
             file = archive.extractfile(member) if member.isfile() else None
             if file is not None and member.name.lower().endswith(".sgf"):
                 yield f"{path}:{member.name}", file.read(_MOST_BYTES + 1)
+        assert archive.fileobj is not None
+        while archive.fileobj.read(_MOST_BYTES):  # to the very end, where the checksum is that tells of silent damage
+            pass
