@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -71,6 +72,32 @@ def test_a_bad_file_is_counted_with_its_reason(text: str, reason: str) -> None:
     games, census = collect([record(text), record(GOOD)], 9)
     assert census.reasons == {reason: 1}
     assert len(games) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("(;SZ[9];B[ee];W[zz])", "move 2: W[zz] is no point of a 9x9 board"),
+        ("(;SZ[9];B[\x1b])", "move 1: B[?] is no point of a 9x9 board"),
+        ("(;SZ[9]AB[aa][jj];W[cc])", "AB[aa][jj] are no points of a 9x9 board"),
+    ],
+)
+def test_what_is_off_the_board_is_told(text: str, detail: str) -> None:
+    assert record(text) == BadRecord("x.sgf", "damaged", detail)
+
+
+def test_stones_may_be_set_up_in_any_node_before_the_first_move() -> None:
+    at_once = record("(;SZ[9]HA[2]AB[cc][gg];W[ee];B[dd])")
+    assert record("(;SZ[9]HA[2];AB[cc][gg];W[ee];B[dd])") == at_once
+    assert record("(;SZ[9]AB[cc][aa];AE[aa]AW[gg];AB[gg];W[ee];B[dd])") == at_once
+    assert record("(;SZ[9]AB[cc];AB[gg]W[ee];B[dd])") == at_once
+
+
+@pytest.mark.parametrize("komi", ["", "6,5", "nan", "inf", "abc"])
+def test_a_komi_that_is_no_number_is_unknown(komi: str) -> None:
+    found = record(f"(;SZ[9]KM[{komi}];B[ee])")
+    assert isinstance(found, Record)
+    assert np.isnan(found.komi)
 
 
 def test_every_game_of_a_collection_is_read() -> None:
@@ -184,6 +211,12 @@ def test_a_silently_altered_archive_is_named(tmp_path: Path) -> None:
     path.write_bytes(data.replace(b"B[ee]", b"B[ef]"))
     with pytest.raises(UserError, match=r"x\.tar\.gz can't be read: CRC check failed .*; mend it or take it away"):
         list(read_records([path], 9))
+
+
+def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.sgf")
+    with pytest.raises(UserError, match=r"x\.sgf is neither a plain file nor a folder"):
+        list(read_records([tmp_path / "x.sgf"]))
 
 
 def test_a_folder_without_games_says_so(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 from pathlib import Path
@@ -300,6 +301,47 @@ def test_a_damaged_game_is_refused_and_the_board_stays(tmp_path: Path, text: str
     assert answer.startswith("? cannot load file: ")
     assert say(player, "showboard") == before
     say(player, "genmove w", "undo", "undo")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("(;GM[3]SZ[9];B[ee])", "not a game of Go: GM[3]"),
+        ("(;SZ[9];B[ee];W[zz])", "damaged: move 2: W[zz] is no point of a 9x9 board"),
+        ("(;SZ[9];B[cc];AB[dd])", "stones set up during the game: after move 1"),
+        ("no game", "no SGF data found"),
+    ],
+)
+def test_it_is_said_why_a_game_can_not_be_loaded(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "game.sgf"
+    path.write_text(text, "utf-8")
+    expected = f"? cannot load file: {str(path)!r} has no game of Go that can be loaded: {reason}\n\n"
+    assert ask(engine(), f"loadsgf {path}") == expected
+
+
+def test_what_is_no_plain_file_is_not_loaded(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.sgf")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe.sgf", "folder"):
+        answer = ask(engine(), f"loadsgf {tmp_path / name}")
+        assert answer == f"? cannot load file: {str(tmp_path / name)!r} is no plain file\n\n"
+
+
+def test_a_game_is_loaded_without_its_komi_where_that_is_no_number(tmp_path: Path) -> None:
+    path = tmp_path / "game.sgf"
+    for komi in ("KM[]", "KM[6,5]", "KM[nan]", ""):
+        path.write_text(f"(;SZ[9]{komi};B[ee])", "utf-8")
+        player = engine()
+        say(player, "komi 5.5", f"loadsgf {path}")
+        assert (player.rules.komi, len(player.game.moves)) == (5.5, 1)
+
+
+def test_stones_may_be_set_up_in_the_second_node(tmp_path: Path) -> None:
+    path = tmp_path / "game.sgf"
+    path.write_text("(;SZ[9]HA[2];AB[cc][gg]PL[W])", "utf-8")
+    player = engine()
+    say(player, f"loadsgf {path}")
+    assert (int(player.game.board.sum()), player.game.to_move, player.handicap) == (2, -1, 2)
 
 
 def test_a_game_that_can_not_be_loaded_leaves_handicap_clock_and_draws_as_they_were(tmp_path: Path) -> None:

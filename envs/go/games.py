@@ -29,7 +29,7 @@ from tengen.types import Array, Bools, Ints
 
 NUM_SYMMETRIES = 8
 
-_FORMAT = 1  # of the file; raised whenever reading games changes
+_FORMAT = 2  # of the file; raised whenever reading games changes
 _REASONS = {OCCUPIED: "the point is occupied", KO: "it takes a ko back at once", SUICIDE: "it is suicide"}
 _SUICIDAL_RULES = ("nz", "new zealand", "goe", "ing", "tromp")
 _ARRAYS = ("moves", "starts", "first", "stones", "stone_starts", "results", "dates", "komi")

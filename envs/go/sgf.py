@@ -1,21 +1,26 @@
 """Reads recorded games: SGF files in folders and archives, bad ones counted with the reason.
 
-Parsing is sgfmill's. Only the main line of a game counts. Whether its moves are legal is not asked here: see
+Parsing is sgfmill's; what a game is made of, `sgf_game.py`'s. Whether its moves are legal is not asked here: see
 `tengen.envs.go.games`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import lzma
+import math
 import re
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
+from tengen.envs.go.coordinates import BLACK, WHITE
+from tengen.envs.go.sgf_game import PARSE_ERRORS, BadGameError, game_of, in_a_line
 from tengen.errors import UserError
 
 DAMAGE: Final = (
@@ -23,9 +28,6 @@ DAMAGE: Final = (
     *(tarfile.TarError, zipfile.BadZipFile),
 )
 """What reading a damaged archive may raise."""
-
-_DAMAGED: Final = (ValueError, KeyError, IndexError, RecursionError)
-"""What sgfmill raises for damaged files."""
 
 _MOST_BYTES: Final = 1 << 20  # a file larger than that is no game
 _ARCHIVES: Final = (".tar.gz", ".tgz", ".tar", ".zip")
@@ -84,81 +86,38 @@ def parse_records(name: str, data: bytes, size: int | None = 19, min_moves: int 
         return [BadRecord(name, "too large", f"{len(data)} bytes")]
     try:
         trees = sgf_grammar.parse_sgf_collection(data)
-    except _DAMAGED as error:
+    except PARSE_ERRORS as error:
         try:
             tree = sgf_grammar.parse_sgf_game(data)
-        except _DAMAGED:
-            return [BadRecord(name, "damaged", _short(error))]
-        return [_parse(f"{name}#1", tree, size, min_moves), BadRecord(f"{name}#2", "damaged", _short(error))]
+        except PARSE_ERRORS:
+            return [BadRecord(name, "damaged", in_a_line(error))]
+        return [_record(f"{name}#1", tree, size, min_moves), BadRecord(f"{name}#2", "damaged", in_a_line(error))]
     names = [name] if len(trees) == 1 else [f"{name}#{number}" for number in range(1, len(trees) + 1)]
-    return [_parse(own, tree, size, min_moves) for own, tree in zip(names, trees, strict=True)]
+    return [_record(own, tree, size, min_moves) for own, tree in zip(names, trees, strict=True)]
 
 
-def _parse(name: str, tree: Any, size: int | None, min_moves: int) -> Record | BadRecord:
-    from sgfmill import sgf
-
+def _record(name: str, tree: Any, size: int | None, min_moves: int) -> Record | BadRecord:
     try:
-        # Latin 1 decodes any bytes: what is read here is ASCII, and names of players may be in whatever they like.
-        game = sgf.Sgf_game.from_coarse_game_tree(tree, override_encoding="iso-8859-1")
-        kind = _text(game.get_root(), "GM")
-        if kind.lstrip("0") not in ("", "1"):
-            return BadRecord(name, "not a game of Go", f"GM[{kind[:20]}]")
-        found = game.get_size()
-        if size is not None and found != size:
-            return BadRecord(name, "another board size", f"{found}x{found}")
-        record = _read_game(name, game, found)
-    except _DAMAGED as error:
-        return BadRecord(name, "damaged", _short(error))
-    if isinstance(record, Record) and len(record.moves) < min_moves:
-        return BadRecord(name, "too short", f"{len(record.moves)} moves")
-    return record
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:80]
-
-
-def _read_game(name: str, game: Any, size: int) -> Record | BadRecord:
-    root = game.get_root()
-    nodes = game.get_main_sequence()
-    moves: list[int] = []
-    first = last = 0
-    for node in nodes:
-        color, point = node.get_move()
-        if node is not root and node.has_setup_stones():
-            if moves:
-                return BadRecord(name, "stones set up during the game", f"after move {len(moves)}")
-            return BadRecord(name, "stones set up outside the first node")
-        if color is None:
-            continue
-        colour = 1 if color == "b" else -1
-        if colour == last:
-            return BadRecord(name, "the same side moves twice", f"move {len(moves) + 1}")
-        first, last = first or colour, colour
-        moves.append(_action(point, size))
-    black, white, _ = root.get_setup_stones()
-    stones = sorted(_action(point, size) for point in black)
-    stones += sorted(-1 - _action(point, size) for point in white)
+        game = game_of(tree, size)
+    except BadGameError as error:
+        return BadRecord(name, error.reason, error.detail)
+    for number, ((before, _), (color, _)) in enumerate(pairwise(game.moves), 2):
+        if color == before:
+            return BadRecord(name, "the same side moves twice", f"move {number}")
+    if len(game.moves) < min_moves:
+        return BadRecord(name, "too short", f"{len(game.moves)} moves")
+    flat = game.board.reshape(-1)
     return Record(
         name,
-        size,
-        tuple(moves),
-        first or 1,
-        tuple(stones),
-        _result(_text(root, "RE")),
-        _date(_text(root, "DT")),
-        _komi(_text(root, "KM")),
-        _text(root, "RU"),
+        game.size,
+        tuple(action for _, action in game.moves),
+        game.to_move,
+        (*np.flatnonzero(flat == BLACK).tolist(), *sorted((-1 - np.flatnonzero(flat == WHITE)).tolist())),
+        _result(game.result),
+        _date(game.date),
+        math.nan if game.komi is None else game.komi,
+        game.rules,
     )
-
-
-def _action(point: tuple[int, int] | None, size: int) -> int:
-    """Return the action of sgfmill's (row from the bottom, column from the left), or of a pass."""
-    return size * size if point is None else (size - 1 - point[0]) * size + point[1]
-
-
-def _text(root: Any, name: str) -> str:
-    return root.get_raw(name).decode("iso-8859-1").strip() if root.has_property(name) else ""
 
 
 def _result(text: str) -> int:
@@ -171,17 +130,13 @@ def _date(text: str) -> int:
     return 0 if match is None else int(match[1]) * 10000 + int(match[2]) * 100 + int(match[3] or 0)
 
 
-def _komi(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        return float(text)
-    return float("nan")
-
-
 def _files(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
     """Yield name and contents of every .sgf file."""
     for path in paths:
         if not path.exists():
             raise UserError(f"there is no file or folder {path}")
+        if not (path.is_dir() or path.is_file()):
+            raise UserError(f"{path} is neither a plain file nor a folder: choose another")
         inside = sorted(entry for entry in path.rglob("*") if entry.is_file()) if path.is_dir() else [path]
         for entry in inside:
             lower = entry.name.lower()

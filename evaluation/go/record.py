@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sgfmill import sgf
+from sgfmill import sgf, sgf_grammar
 
-from tengen.envs.go.coordinates import BLACK, WHITE
+from tengen.envs.go.coordinates import BLACK
 from tengen.envs.go.rules import Rules
+from tengen.envs.go.sgf_game import PARSE_ERRORS, BadGameError, SGFGame, game_of, in_a_line
 from tengen.errors import UserError
 
 _MOST_BYTES = 1 << 22
@@ -19,58 +19,34 @@ _NAMES = {("area", "positional", True, "none"): "Tromp-Taylor", ("area", "positi
 """Of rules: scoring, ko, suicide, White's bonus for handicap stones."""
 
 
-class GameRecord(NamedTuple):
-    """A game's main line."""
-
-    size: int
-    komi: float | None
-    board: NDArray[np.int8]  # [N, N], stones set up before the first move
-    to_move: int  # at the start
-    moves: list[tuple[int, int]]  # colour and action
-
-
-def read_game(path: Path) -> GameRecord:
-    """Return the game in an SGF file.
+def read_game(path: Path) -> SGFGame:
+    """Return the first game in an SGF file.
 
     Raises:
-        UserError: It can't be read, is no SGF, or has stones set up between moves.
+        UserError: It can't be read, or is no game that can be used.
     """
+    data = _contents(path)
     try:
+        return game_of(sgf_grammar.parse_sgf_game(data))
+    except (BadGameError, *PARSE_ERRORS) as error:
+        reason = str(error) if isinstance(error, BadGameError) else in_a_line(error)
+        raise UserError(f"{str(path)!r} has no game of Go that can be loaded: {reason}") from error
+
+
+def _contents(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():  # to open a named pipe would wait for somebody to write to it
+            raise UserError(f"{str(path)!r} is no plain file")
         with path.open("rb") as file:
-            data = file.read(_MOST_BYTES)
+            data = file.read(_MOST_BYTES + 1)
     except (OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(f"{str(path)!r} can't be read: {reason}") from error
-    try:
-        # Latin 1 decodes any bytes; what is read here is ASCII.
-        game = sgf.Sgf_game.from_bytes(data, override_encoding="iso-8859-1")
-        return _main_line(game)
-    except (ValueError, KeyError, IndexError, RecursionError) as error:  # what sgfmill raises for damaged files
-        raise UserError(f"{str(path)!r} is no game of Go in SGF: {' '.join(str(error).split())[:80]}") from error
-
-
-def _main_line(game: sgf.Sgf_game) -> GameRecord:
-    size, root = game.get_size(), game.get_root()
-    board = np.zeros((size, size), np.int8)
-    black, white, _ = root.get_setup_stones()
-    for points, color in ((black, BLACK), (white, WHITE)):
-        for row, column in points:
-            board[size - 1 - row, column] = color
-    moves: list[tuple[int, int]] = []
-    for node in game.get_main_sequence():
-        if node is not root and node.has_setup_stones():
-            raise ValueError("stones are set up after the first node")
-        name, point = node.get_move()
-        if name is not None:
-            action = size * size if point is None else (size - 1 - point[0]) * size + point[1]
-            moves.append((BLACK if name == "b" else WHITE, action))
-    if moves:
-        to_move = moves[0][0]
-    elif root.has_property("PL"):
-        to_move = BLACK if root.get("PL") == "b" else WHITE
-    else:
-        to_move = WHITE if black and not white else BLACK
-    return GameRecord(size, game.get_komi() if root.has_property("KM") else None, board, to_move, moves)
+    if len(data) > _MOST_BYTES:
+        raise UserError(f"{str(path)!r} is too large for a game: it has more than {_MOST_BYTES} bytes")
+    return data
 
 
 def write_game(
