@@ -27,6 +27,8 @@ from tengen.types import Array
 
 _CLASSES: Final[Mapping[str, type[nn.Module]]] = {"PolicyCNN": PolicyCNN, "ResidualTower": ResidualTower}
 _LIMITS: Final = {"planes": 256, "width": 4096, "layers": 200, "blocks": 200}
+_PLANES: Final = {"board": 1, "standard": 23}
+"""How many planes each kind has that `tengen.envs.go.planes` draws: agents load networks, and import no environment."""
 _FORMAT: Final = 1
 _MOST_BYTES: Final = 1 << 31
 
@@ -150,6 +152,7 @@ def load_network(path: Path, device: str = "cpu", *, in_bfloat16: bool = False) 
         raise UserError(f"the network file {path} can't be read: {error}") from error
     try:
         network = make_network(card.architecture)
+        _require_planes(card)
         load_module_state(network, state)
     except UserError as error:
         raise UserError(f"the network file {path} is damaged: {error}") from error
@@ -172,14 +175,23 @@ def _card(path: Path, metadata: Mapping[str, str]) -> Card:
         if saved.pop("format") != _FORMAT:
             raise UserError(f"{path} is a network file of another version (this one reads format {_FORMAT})")
         card = Card(**saved)
-        num_planes = card.architecture["parameters"]["planes"]
+        taken = card.architecture["parameters"]["planes"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path} is no network file of Tengen's: it has no card that says what it is") from error
-    if type(card.size) is not int or not isinstance(card.planes, str) or type(num_planes) is not int:
+    if type(card.size) is not int or not isinstance(card.planes, str) or type(taken) is not int:
         raise UserError(f"{path} is no network file of Tengen's: its card is damaged")
     return card
+
+
+def _require_planes(card: Card) -> None:
+    """Refuse a card whose planes are not those that its architecture takes."""
+    wanted, taken = _PLANES.get(card.planes), card.architecture["parameters"]["planes"]
+    if wanted is None:
+        raise UserError(f"its card says that it sees {card.planes!r} planes, which must be one of {', '.join(_PLANES)}")
+    if taken != wanted:
+        raise UserError(f"its card says that it sees {card.planes} planes, which are {wanted}, and it takes {taken}")
 
 
 def named_network(name: str) -> Path:

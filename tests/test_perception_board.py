@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,7 +12,9 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 
+from tengen.envs.go.planes import Planes, num_planes
 from tengen.errors import UserError
+from tengen.perception import network_file
 from tengen.perception.board_networks import PolicyCNN, ResidualTower, fold
 from tengen.perception.muon import Muon, orthogonal
 from tengen.perception.network_file import (
@@ -24,13 +26,13 @@ from tengen.perception.network_file import (
     save_network,
 )
 
-CNN = {"class": "PolicyCNN", "parameters": {"planes": 3, "width": 8, "layers": 4, "value": True, "norm": False}}
-TOWER = {"class": "ResidualTower", "parameters": {"planes": 3, "width": 8, "blocks": 2, "value": True, "norm": True}}
+CNN = {"class": "PolicyCNN", "parameters": {"planes": 23, "width": 8, "layers": 4, "value": True, "norm": False}}
+TOWER = {"class": "ResidualTower", "parameters": {"planes": 23, "width": 8, "blocks": 2, "value": True, "norm": True}}
 BOTH = pytest.mark.parametrize("architecture", [CNN, TOWER])
 
 
 def planes(num: int, size: int, seed: int = 0) -> torch.Tensor:
-    return torch.randint(0, 2, (num, 3, size, size), generator=torch.Generator().manual_seed(seed)).float()
+    return torch.randint(0, 2, (num, 23, size, size), generator=torch.Generator().manual_seed(seed)).float()
 
 
 def network_of(architecture: dict[str, Any], seed: int = 0) -> torch.nn.Module:
@@ -59,7 +61,7 @@ def test_weights_carry_over_to_another_size(architecture: dict[str, Any]) -> Non
     # far from the edges a larger board looks the same, so that the logits of the middle must be the same
     network = network_of(architecture).eval()
     small = planes(1, 15)
-    large = torch.zeros(1, 3, 19, 19)
+    large = torch.zeros(1, 23, 19, 19)
     large[:, :, 2:17, 2:17] = small
     reach = 6 if architecture is CNN else 7
     of_small = network(small).policy[0, :-1].reshape(15, 15)[reach:-reach, reach:-reach]
@@ -76,7 +78,7 @@ def test_a_row_of_a_batch_does_not_depend_on_the_others(architecture: dict[str, 
 
 
 def test_ownership_is_a_map_between_minus_one_and_one() -> None:
-    outputs = ResidualTower(3, 1, 8, value=False, ownership=True)(planes(2, 9))
+    outputs = ResidualTower(23, 1, 8, value=False, ownership=True)(planes(2, 9))
     assert outputs.value is None
     assert outputs.ownership.shape == (2, 9, 9)
     assert outputs.ownership.abs().max() <= 1
@@ -139,6 +141,8 @@ def changed(**parameters: Any) -> dict[str, Any]:
         ({"architecture": changed(width="8")}, "must be a whole number"),
         ({"architecture": changed(depth=True)}, "can't be made with"),
         ({"architecture": []}, "no network file of Tengen's"),
+        ({"planes": "board"}, "is damaged: its card says that it sees board planes, which are 1, and it takes 23"),
+        ({"planes": "bored"}, "is damaged: its card says that it sees 'bored' planes, which must be one of"),
         ({"size": "9"}, "its card is damaged"),
         ({"surprise": 1}, "no network file of Tengen's"),
     ],
@@ -147,6 +151,10 @@ def test_a_changed_card_is_refused_in_one_line(tmp_path: Path, changes: dict[str
     with pytest.raises(UserError, match=message) as caught:
         load_network(saved(tmp_path, **changes))
     assert "\n" not in str(caught.value)
+
+
+def test_the_kinds_of_planes_are_those_that_go_draws() -> None:
+    assert {kind: num_planes(kind) for kind in get_args(Planes)} == network_file._PLANES
 
 
 def test_what_is_no_network_file_is_refused(tmp_path: Path) -> None:
