@@ -118,14 +118,11 @@ def probe_winner(path: Path, data: Path, num: int, table: Path | None) -> None:
     from tengen.envs.go.planes import encode
     from tengen.perception.go_policy import GoPolicyConfig
     from tengen.perception.network_file import load_network
-    from tengen.run.fit import load_learner_network
+    from tengen.run.fitted import load_fitted
 
-    if path.is_dir():
-        config, network, _ = load_learner_network(path)
-        planes, size = config.task_config.planes, config.task_config.size
-    else:
-        loaded = load_network(path)
-        network, planes, size = loaded.network, loaded.card.planes, loaded.card.size
+    loaded = load_fitted(path) if path.is_dir() else load_network(path)
+    planes, size = loaded.card.planes, loaded.card.size
+    network: Any = loaded.network
     games = GoPolicyConfig(data=(str(data),), size=size).build(print).train
     rng = np.random.default_rng(0)
     known: list[list[Any]] = []  # of each batch, the means of the planes and of each layer's features

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ import safetensors.numpy
 import torch
 from torch import nn
 
-from tengen.checkpoint.files import replace
+from tengen.checkpoint import files
 from tengen.errors import UserError, did_you_mean
 from tengen.perception.board_networks import BoardOutputs, PolicyCNN, ResidualTower, fold
 from tengen.perception.torch_state import load_module_state, module_state
@@ -106,19 +106,25 @@ def save_network(path: Path, network: nn.Module, card: Card) -> None:
     Raises:
         UserError: The file can't be written.
     """
-    folded = copy.deepcopy(network).eval()
-    fold(folded)
-    architecture = copy.deepcopy(card.architecture)
-    architecture["parameters"]["norm"] = False
-    saved = asdict(card) | {"architecture": architecture, "format": _FORMAT}
+    network, card = folded(network, card)
+    saved = asdict(card) | {"format": _FORMAT}
     # safetensors keeps the order of memory, so that channels last would come back as other numbers
-    arrays = {name: array.copy(order="C") for name, array in module_state(folded).items()}
+    arrays = {name: array.copy(order="C") for name, array in module_state(network).items()}
     data = safetensors.numpy.save(arrays, {"tengen": json.dumps(saved)})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace(path, data)
+        files.replace(path, data)
     except OSError as error:
         raise UserError(f"the network can't be written to {path}: {error.strerror or error}") from error
+
+
+def folded(network: nn.Module, card: Card) -> tuple[nn.Module, Card]:
+    """Return a copy of a network, its normalisations folded into the convolutions, and the copy's card."""
+    network = copy.deepcopy(network).eval()
+    fold(network)
+    architecture = copy.deepcopy(card.architecture)
+    architecture["parameters"]["norm"] = False
+    return network, replace(card, architecture=architecture)
 
 
 def policy_only(network: nn.Module, architecture: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
@@ -156,6 +162,11 @@ def load_network(path: Path, device: str = "cpu", *, in_bfloat16: bool = False) 
         load_module_state(network, state)
     except UserError as error:
         raise UserError(f"the network file {path} is damaged: {error}") from error
+    return ready(network, card, device, in_bfloat16=in_bfloat16)
+
+
+def ready(network: nn.Module, card: Card, device: str = "cpu", *, in_bfloat16: bool = False) -> LoadedNetwork:
+    """Return a network ready to be asked; see `load_network`."""
     network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     return LoadedNetwork(network, card, torch.device(device), in_bfloat16)
 

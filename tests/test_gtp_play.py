@@ -221,7 +221,8 @@ def test_the_command_plays_from_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_a_network_is_no_run_to_play_against(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["play", "go_policy_9x9", "--human"]) == 2
     assert capsys.readouterr().err == (
-        "tengen: error: go_policy_9x9 is no run; against a network, `tengen play go --network go_policy_9x9`\n"
+        "tengen: error: go_policy_9x9 is no run of `tengen train`; against a network,"
+        " `tengen play go --network go_policy_9x9`\n"
     )
 
 

@@ -14,9 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 from go_records import random_game, sgf_text
+from gtp_helpers import engine, say
 
 from tengen.checkpoint import CheckpointStore
 from tengen.cli import main
+from tengen.envs.go.rules import Rules
+from tengen.errors import UserError
+from tengen.evaluation.go.game import long_games
+from tengen.evaluation.go.makers import NetworkMaker
+from tengen.evaluation.go.match import MatchSettings, play_match
+from tengen.evaluation.go.specs import parse_player
 from tengen.perception.network_file import load_network, named_network
 from tengen.perception.supervised import Learner
 from tengen.tracking import read_metrics, without_times
@@ -131,6 +138,35 @@ def test_a_run_and_its_exported_network_are_tested_alike(
     assert 0 <= last["eval/top1"] <= 1
 
 
+def test_a_run_plays_as_its_exported_network_does_and_is_left_as_it_was(games: Path, tmp_path: Path) -> None:
+    run, file = fitted(games, tmp_path / "run", f"{SHORT} --network tower --blocks 1"), tmp_path / "x.safetensors"
+    assert main(["perceive", "export", str(run), "--out", str(file)]) == 0
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    planes = np.random.default_rng(0).integers(0, 2, (3, 23, 5, 5)).astype(np.uint8)
+    exported = load_network(file)
+    for kind in ("policy", "network"):
+        maker = parse_player(f"{kind}:{run}").maker()
+        assert isinstance(maker, NetworkMaker)
+        assert maker.loaded.card.architecture == exported.card.architecture
+        for mine, theirs in zip(maker.loaded(planes), exported(planes), strict=True):
+            assert mine is not None
+            assert theirs is not None
+            assert np.array_equal(mine, theirs)
+        say(engine(f"{kind}:{run}", size=5), "genmove b", "genmove w")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_match_knows_a_run_by_its_latest_whole_checkpoint(games: Path, tmp_path: Path) -> None:
+    run, folder = fitted(games, tmp_path / "run"), tmp_path / "match"
+    settings = MatchSettings(f"policy:{run}", "random", long_games(Rules(5)))
+    play_match(settings, folder, 1)
+    assert len(json.loads((folder / "players.json").read_text())["A"]["sha256"]) == 64
+    assert play_match(settings, folder, 2)["games"] == 2
+    (run / "checkpoints" / "step_000000012" / "learner.safetensors").unlink()
+    with pytest.raises(UserError, match="holds games of another A"):
+        play_match(settings, folder, 3)
+
+
 def test_a_network_is_exported_without_a_value_head_that_is_of_no_use(games: Path, tmp_path: Path) -> None:
     run = fitted(games, tmp_path / "run", f"{SHORT} --heads policy+value")
     whole, bare = tmp_path / "whole.safetensors", tmp_path / "bare.safetensors"
@@ -238,7 +274,9 @@ Check = Callable[..., None]
             ["--start go_policy_19x19 is a PolicyCNN of layers 12, norm False", "width 8: ask for the same layers"],
         ),
         ("perceive fit --resume nowhere", ["nowhere is not a run"]),
-        ("perceive evaluate nowhere", ["there is no run and no network file nowhere"]),
+        ("perceive evaluate nowhere", ["there is no network file nowhere", "Shipped: "]),
+        ("perceive evaluate go_policy_9x9", ["give --data and --after"]),
+        ("perceive evaluate go_policy_9x9 --checkpoint 3", ["--checkpoint is for runs, and go_policy_9x9 is a file"]),
         ("perceive evaluate GAMES/1.sgf --data GAMES --after 2017-04", ["1.sgf", "can't be read"]),
         ("perceive evaluate GAMES", ["is not a run"]),
         (
@@ -264,7 +302,9 @@ def test_a_run_refuses_other_settings_other_games_and_a_second_start(
     refused(f"perceive fit --resume {run} --width 9", "--width can't change")
     refused(f"perceive fit --resume {run} --steps 2", "is at step 4 already")
     refused(f"{SHORT} --data GAMES --run-dir {run}", "holds another run")
-    refused(f"train --resume {run}", "agent")
+    for command in ("train --resume", "inspect", "evaluate", "play", "checkpoint"):
+        refused(f"{command} {run}", f"{run} is a run of `tengen perceive fit`", "test it by `tengen perceive evaluate`")
+    refused(f"play {run} --human", f"`tengen play go --network {run}`")
     (own / "0.sgf").unlink()
     refused(f"perceive fit --resume {run} --steps 8", "the examples of", "no longer those")
 

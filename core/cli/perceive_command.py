@@ -212,7 +212,11 @@ def _report(result: FitResult) -> int:
 def _evaluate(arguments: Sequence[str]) -> int:
     options = (
         Option(
-            "network", Path, "A run of `tengen perceive fit`, or a network file.", metavar="RUN|FILE", positional=True
+            "network",
+            Path,
+            "A run of `tengen perceive fit`, a network file, or a shipped one's name.",
+            metavar="RUN|FILE|NAME",
+            positional=True,
         ),
         Option("data", tuple[str, ...], "Folders, archives and files of examples; a run's own unless given.", ()),
         Option("after", str | None, "Test on games from this month (or day) on; a run's own unless given.", None),
@@ -263,31 +267,17 @@ def _evaluate(arguments: Sequence[str]) -> int:
 
 def _network(path: Path, step: int | None) -> tuple[Any, Any, Any]:
     """Return the network of a run or of a file, its card, and the settings of the run's task, where it has one."""
-    from tengen.perception.network_file import Card, load_network
+    from tengen.perception.network_file import load_network, named_network
+    from tengen.run.fitted import load_fitted
+    from tengen.run.folder import is_fit
 
-    if path.is_dir() and _is_training(path):
-        return *_self_taught(path, step), None
     if path.is_dir():
-        from tengen.run.fit import load_learner_network
-
-        config, network, step = load_learner_network(path, step)
-        task = config.task_config
-        about = {"task": config.task, "step": step, "settings": config.to_dict()}
-        return network, Card(task.architecture(), task.planes, task.size, None, about), task
-    if not path.exists():
-        raise UserError(f"there is no run and no network file {path}")
+        return load_fitted(path, step) if is_fit(path) else (*_self_taught(path, step), None)
+    file = named_network(str(path))
     if step is not None:
         raise UserError(f"--checkpoint is for runs, and {path} is a file")
-    loaded = load_network(path)
+    loaded = load_network(file)
     return loaded.network, loaded.card, None
-
-
-def _is_training(folder: Path) -> bool:
-    """Return whether a folder is a run of `tengen train`; damaged ones are for others to report."""
-    try:
-        return "agent" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
-        return False
 
 
 def _self_taught(folder: Path, step: int | None) -> tuple[Any, Any]:

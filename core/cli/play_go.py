@@ -61,9 +61,10 @@ def run_of(folder: Path, color: str) -> int:
     from tengen.evaluation.go.engine import Engine, EngineSettings
     from tengen.evaluation.go.game import long_games
     from tengen.evaluation.go.makers import RunMaker, network_maker
+    from tengen.run.folder import is_fit
 
-    if not folder.is_dir():
-        raise UserError(f"{folder} is no run; against a network, `tengen play go --network {folder}`")
+    if not folder.is_dir() or is_fit(folder):
+        raise UserError(f"{folder} is no run of `tengen train`; against a network, `tengen play go --network {folder}`")
     maker = network_maker(str(folder), {}, 1, searches=True)
     assert isinstance(maker, RunMaker)
     _play(Engine(maker, long_games(maker.simulator.rules), EngineSettings(playouts=1, removes_dead=True)), human)

@@ -181,22 +181,6 @@ def resume_fit(
         return _Session(config, folder, learner, progress, done, loop, command).go()
 
 
-def load_learner_network(folder: Path, step: int | None = None) -> tuple[FitConfig, Any, int]:
-    """Return the settings of a fit, its network as of a checkpoint (the latest unless told), and the step.
-
-    Raises:
-        UserError: There is no such run or checkpoint.
-    """
-    from tengen.perception.network_file import make_network
-    from tengen.perception.torch_state import load_module_state
-
-    config = open_fit(folder)
-    saved = CheckpointStore(folder / "checkpoints").load(step, resume=False)
-    network = make_network(config.task_config.architecture())
-    load_module_state(network, saved.state(resume=False)["learner"]["network"])
-    return config, network.eval(), saved.step
-
-
 def _learner(config: FitConfig, progress: Progress) -> Any:
     import torch
 

@@ -168,10 +168,24 @@ def open_run(folder: Path) -> Run:
     path = folder / "config.json"
     if not path.is_file():
         raise UserError(f"{folder} is not a run: it has no config.json")
+    if is_fit(folder):
+        raise UserError(
+            f"{folder} is a run of `tengen perceive fit`, not of `tengen train`: test it by `tengen perceive evaluate`,"
+            " play with it by `tengen gtp --network`, go on with it by `tengen perceive fit --resume`"
+        )
     values = _read_json(path)
     if not isinstance(values, dict) or values.pop("format", None) != 1:
         raise UserError(f"{path} is not a run's settings in a format that this version reads (format 1)")
     return Run(folder, run_config_from_dict(values))
+
+
+def is_fit(folder: Path) -> bool:
+    """Return whether a folder is a run of `tengen perceive fit`; damaged ones are for others to report."""
+    try:
+        values = _read_json(folder / "config.json")
+    except UserError:
+        return False
+    return isinstance(values, dict) and "task" in values and "agent" not in values
 
 
 def _read_json(path: Path) -> Any:

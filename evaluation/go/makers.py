@@ -244,7 +244,7 @@ def network_maker(
     """Return a maker of players by a network.
 
     Args:
-        source: A file, the name of a shipped one, or a run's folder; empty: the one that is shipped for the board.
+        source: A file, the name of a shipped one, or the folder of a run or fit; empty: the one shipped for the board.
         changes: Fields of `SearchSettings` that differ.
         threads: For the network or its playouts.
         searches: Whether to search, or play its first choice.
@@ -261,14 +261,12 @@ def network_maker(
     import torch
 
     path = Path(source)
-    if path.is_dir():
+    if _is_run(path):
         maker = _run_maker(path)
         torch.set_num_threads(threads)  # not the run's
         return maker
-    from tengen.perception.network_file import load_network, named_network
-
     torch.set_num_threads(threads)
-    loaded = load_network(named_network(source))
+    loaded = _load(source)
     settings = _with_network(loaded.card, changes) if searches else None
     if backend == "openvino":
         from tengen.perception.openvino_network import OpenVINONetwork
@@ -293,6 +291,27 @@ def shipped_network(size: int) -> Path | None:
 
 def _shipped() -> list[Path]:
     return sorted((Path(str(resources.files("tengen.presets"))) / "networks").glob("*.safetensors"))
+
+
+def _is_run(path: Path) -> bool:
+    """Return whether an agent has learnt in a folder, rather than a network been fitted."""
+    if not path.is_dir():
+        return False
+    from tengen.run.folder import is_fit
+
+    return not is_fit(path)
+
+
+def _load(source: str) -> LoadedNetwork:
+    """Return the network of a file, of a shipped one's name, or of a fit's folder."""
+    from tengen.perception.network_file import folded, load_network, named_network, ready
+
+    if not Path(source).is_dir():
+        return load_network(named_network(source))
+    from tengen.run.fitted import load_fitted
+
+    fitted = load_fitted(Path(source))
+    return ready(*folded(fitted.network, fitted.card))
 
 
 def _run_maker(folder: Path) -> Maker:

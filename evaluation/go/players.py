@@ -217,11 +217,14 @@ def _file_digest(path: Path) -> str:
 
 
 def _run_digest(folder: Path) -> str | None:
-    """Return a digest of the agent in a run's latest checkpoint, which plays, from those of its files."""
+    """Return a digest of what plays of a run's latest checkpoint, agent or fitted network, from those of its files."""
     from tengen.run import open_run
+    from tengen.run.fitted import fit_checkpoint
+    from tengen.run.folder import is_fit
 
-    saved = open_run(folder).store.latest(resume=False)
+    fitted = is_fit(folder)
+    saved = fit_checkpoint(folder) if fitted else open_run(folder).store.latest(resume=False)
     if saved is None:
         return None
-    entries = sorted(saved.manifest.components["agent"].items())
+    entries = sorted(saved.manifest.components["learner" if fitted else "agent"].items())
     return hashlib.sha256("".join(f"{suffix} {entry.sha256}\n" for suffix, entry in entries).encode()).hexdigest()
