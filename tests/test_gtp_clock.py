@@ -74,6 +74,15 @@ def test_the_controllers_word_counts() -> None:
     assert seconds(clock, WHITE) == 0.01
 
 
+def test_main_time_that_is_over_by_the_controllers_word_is_followed_by_overtime() -> None:
+    clock = Clock()
+    clock.set(60, 30, 5)
+    clock.left(BLACK, 0, 0)
+    assert 5 < seconds(clock) < 6
+    clock.left(BLACK, 12, 2)
+    assert 5 < seconds(clock) < 6, "a period is shared as ever"
+
+
 def test_a_side_of_which_nothing_was_said_has_no_limit() -> None:
     clock = Clock()
     clock.left(BLACK, 60, 0)

@@ -43,8 +43,9 @@ class Clock:
         self._remaining.clear()
 
     def left(self, color: int, seconds: float, stones: int) -> None:
-        """Take the controller's word for what a side has left."""
-        self._remaining[color] = Remaining(seconds, stones)
+        """Take the controller's word for what a side has left; main time that is over is overtime's beginning."""
+        over = seconds <= 0 and stones == 0 and self._stones > 0
+        self._remaining[color] = Remaining(self._period, self._stones) if over else Remaining(seconds, stones)
 
     def spend(self, color: int, seconds: float) -> None:
         """Count time that a side has thought."""
