@@ -197,6 +197,18 @@ def test_fixed_handicaps_are_set_and_the_turn_is_whites() -> None:
     assert int((player.game.board > 0).sum()) == 3
 
 
+@pytest.mark.parametrize(("size", "asked", "placed"), [(19, 21, 20), (19, 360, 20), (9, 80, 20), (3, 8, 8)])
+def test_of_a_free_handicap_as_many_stones_are_placed_as_make_sense(size: int, asked: int, placed: int) -> None:
+    player = engine(size=size)
+    vertices = say(player, f"place_free_handicap {asked}").split()
+    assert len(set(vertices)) == len(vertices) == placed == int((player.game.board > 0).sum())
+
+
+@pytest.mark.parametrize("asked", [0, 1, 81, 999])
+def test_a_free_handicap_without_stones_or_without_room_is_refused(asked: int) -> None:
+    assert ask(engine(), f"place_free_handicap {asked}") == "? invalid handicap\n\n"
+
+
 def test_whites_bonus_for_handicap_stones_depends_on_the_rules() -> None:
     player = engine()
     assert say(player, "fixed_handicap 3", "final_score") == "B+73.5"

@@ -23,7 +23,7 @@ from tengen.evaluation.go.record import read_game
 from tengen.evaluation.go.referee import result_text
 
 _STATUSES: Final = ("alive", "dead", "seki")
-_MOST_FREE_HANDICAP: Final = 20
+_MOST_FREE_HANDICAP: Final = 20  # however many more it is asked for (section 4.1.2 lets it)
 
 _GOGUI: Final = (
     ("string", "Final Score", "final_score"),
@@ -180,8 +180,9 @@ def _place_free_handicap(call: Call) -> str:
     stones = integer(word(call, 0))
     _require_empty(call)
     size = call.engine.game.size
-    if not 2 <= stones <= min(_MOST_FREE_HANDICAP, size * size - 1):
+    if not 2 <= stones < size * size:
         raise CommandError("invalid handicap")
+    stones = min(stones, _MOST_FREE_HANDICAP)
     for count in range(stones, 1, -1):  # the fixed points as far as there are any, then others, far from the edge
         try:
             points = fixed_handicap(count, size)
