@@ -150,6 +150,9 @@ def test_a_network_of_the_wrong_size_is_refused_in_one_line(tmp_path: Path, caps
         assert f"{path} was trained on 9x9, not 5x5: choose another, or name it as a player" in capsys.readouterr().err
     player = engine(f"network:{path}")
     assert ask(player, "boardsize 13") == "? unacceptable size\n\n"
+    why = capsys.readouterr().err
+    assert why.startswith(f"tengen: error: boardsize 13: {path} was trained on 9x9, not 13x13: ")
+    assert why.count("\n") == 1
     say(player, "genmove b")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,7 @@ def _boardsize(call: Call) -> str:
     try:
         call.engine.new_game(long_games(replace(rules, size=size)))
     except UserError as error:
+        print(f"tengen: error: boardsize {size}: {' '.join(str(error).split())}", file=sys.stderr)  # GTP has no room
         raise CommandError("unacceptable size") from error
     return ""
 
