@@ -82,9 +82,11 @@ def make_engine(parsed: Parsed) -> Any:
 
 def _spec(parsed: Parsed) -> Any:
     """Return whom the options mean."""
-    from tengen.evaluation.go.specs import PlayerSpec, parse_player
+    from tengen.evaluation.go.specs import MOST_THREADS, PlayerSpec, parse_player
 
     given = parsed.values
+    if not 1 <= given["threads"] <= MOST_THREADS:
+        raise UserError(f"--threads must be between 1 and {MOST_THREADS}, got {given['threads']}")
     if {"player", "network"} <= parsed.given:
         raise UserError("--player and --network both say who plays: give one of them")
     if given["player"] is not None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KINDS: Final = ("mcts", "network", "policy", "random")
 """Our own: search over light playouts; search with a network; a network without search; chance."""
 
-_MOST_THREADS: Final = 1024
+MOST_THREADS: Final = 1024
 _OWN: Final = {"playouts": int, "time": float, "threads": int, "resign": float}
 _CHOICES: Final = {
     "play": ("mcts", ("light", "atari", "shapes")),
@@ -77,8 +77,8 @@ class PlayerSpec:
     search: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= self.threads <= _MOST_THREADS:
-            raise UserError(f"threads of {self.text!r} must be between 1 and {_MOST_THREADS}, got {self.threads}")
+        if not 1 <= self.threads <= MOST_THREADS:
+            raise UserError(f"threads of {self.text!r} must be between 1 and {MOST_THREADS}, got {self.threads}")
 
     def maker(self) -> Maker:
         """Return what makes its thinkers, ours only.
