@@ -17,12 +17,15 @@ from tengen.envs.config import EnvConfig
 from tengen.errors import UserError
 from tengen.evaluate import Evaluation
 from tengen.evaluation.go.elo import Standing
+from tengen.evaluation.go.programs import START_SECONDS, begin_game
 from tengen.types import Bools, Floats, Ints, TimeStep
 
 RESIGN = -1
 """What an opponent answers in place of an action when it gives a game up."""
 
 _MOST_ERRORS = 3  # games in a row that an opponent may lose by errors of its own
+
+_MOVE_SECONDS = 600.0  # for a move of a program's
 
 _OPPONENT = 0x6F7070
 """Beside the seed, seeds the opponent's draws."""
@@ -95,8 +98,8 @@ class GTPOpponent:
 
         if go.rules.handicap:
             raise UserError("a program can't be the opponent in games with a handicap: leave the handicap out")
-        self._size, self._komi = go.rules.size, go.rules.komi
-        self._start = partial(GTPClient, command, timeout=600.0)
+        self._rules = go.rules
+        self._start = partial(GTPClient, command, timeout=_MOVE_SECONDS)
         self._clients: list[GTPClient] = []
         try:
             for _ in range(num_envs):
@@ -110,15 +113,14 @@ class GTPOpponent:
         self.errors: list[str] = []
 
     def begin(self, row: int) -> None:
-        """Clear the program's board; of one that has failed, start another."""
+        """Begin a game as a match does, by the same rules; in place of a program that has failed, start another."""
         if self._failed[row]:
             self._failed[row] = False
             self._clients[row].close()
             self._clients[row] = self._start()
         else:
             self._in_a_row = 0
-        for command in (f"boardsize {self._size}", "clear_board", f"komi {self._komi:g}"):
-            self._clients[row].send(command)
+        begin_game(self._clients[row], self._rules, START_SECONDS)
         self._movers[row] = "b"
 
     def act(self, step: TimeStep, rows: Ints, rng: np.random.Generator) -> Ints:
@@ -142,7 +144,7 @@ class GTPOpponent:
         if answer.lower() == "resign":
             return RESIGN
         try:
-            action = action_of(answer, self._size)
+            action = action_of(answer, self._rules.size)
         except ValueError as error:
             raise UserError(f"the opponent {program} answered no move: {error}") from error
         if legal is not None and not legal[action]:
@@ -161,7 +163,7 @@ class GTPOpponent:
         from tengen.envs.go.coordinates import vertex_of
 
         try:
-            self._clients[row].send(f"play {self._movers[row]} {vertex_of(action, self._size)}")
+            self._clients[row].send(f"play {self._movers[row]} {vertex_of(action, self._rules.size)}")
         except UserError as error:
             self._fail(row, str(error))
         self._turn(row)

@@ -30,7 +30,8 @@ from tengen.errors import UserError
 from tengen.evaluation.go.game import Game, IllegalMoveError, long_games
 from tengen.evaluation.go.match import MatchSettings, play_match
 from tengen.evaluation.go.match_game import plan_game
-from tengen.evaluation.go.players import CommandPlayer, ways_to_say
+from tengen.evaluation.go.players import CommandPlayer
+from tengen.evaluation.go.programs import ways_to_say
 from tengen.evaluation.go.record import read_game, write_game
 from tengen.evaluation.go.referee import area, result_text, score
 from tengen.evaluation.go.specs import parse_player

@@ -14,6 +14,8 @@ from tengen.contracts import Environment
 from tengen.envs import EnvConfig, make_env
 from tengen.errors import UserError
 from tengen.evaluate import Evaluation
+from tengen.evaluation import opponents
+from tengen.evaluation.go.programs import ways_to_say
 from tengen.evaluation.opponents import GTPOpponent, PolicyOpponent, evaluate_against, make_opponent, outcome_terms
 from tengen.types import Ints, TimeStep
 
@@ -109,11 +111,30 @@ def test_a_gtp_program_is_told_of_moves_and_asked_for_its_own(tmp_path: Path) ->
     finally:
         opponent.close()
     said = log.read_text().split("\n")
-    assert said[:3] == ["boardsize 3", "clear_board", "komi 0.5"]
-    assert said[3:7] == ["play b pass", "genmove w", "play b pass", "genmove w"]
-    assert said[7:10] == ["boardsize 3", "clear_board", "komi 0.5"]
-    assert said[10:12] == ["genmove b", "play w pass"]
+    begun = ["protocol_version", "boardsize 3", "clear_board", "komi 0.5", "known_command kata-set-rules"]
+    assert said[:5] == begun
+    assert said[5:9] == ["play b pass", "genmove w", "play b pass", "genmove w"]
+    assert said[9:14] == begun
+    assert said[14:16] == ["genmove b", "play w pass"]
     assert evaluation.returns.tolist() == [-1, 1]  # it has the middle in the first; in the second komi decides
+
+
+def test_a_program_that_knows_rules_is_told_those_of_the_environment_as_in_a_match(tmp_path: Path) -> None:
+    command, log = program(tmp_path, ["B2", "pass"])
+    source = tmp_path / "engine.py"
+    source.write_text(
+        source.read_text().replace("if command == 'genmove' else ''", "if command == 'genmove' else 'true'")
+    )
+    played_against(command)
+    exact = ways_to_say(go_env().spec.simulator.rules)[0]  # type: ignore[union-attr]
+    assert log.read_text().split("\n")[5] == f"kata-set-rules {exact}"
+
+
+def test_a_program_that_speaks_no_gtp_is_given_up_long_before_a_move_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opponents, "START_SECONDS", 0.3)
+    why = r"no answer to `protocol_version` within 0.3 s; .* it seems not to speak GTP: .* `gnugo --mode gtp`"
+    with pytest.raises(UserError, match=why):
+        played_against("cat")
 
 
 def test_a_program_that_resigns_has_lost(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,11 +10,8 @@ from tengen.envs.go.coordinates import action_of, letter_of, vertex_of
 from tengen.envs.go.gtp_client import EngineError, GTPClient, RefusedError
 from tengen.envs.go.rules import Rules
 from tengen.evaluation.go.engine import Engine
-from tengen.evaluation.go.kata_rules import kata_rules
+from tengen.evaluation.go.programs import START_SECONDS, begin_game
 from tengen.evaluation.go.specs import PlayerSpec
-
-_START_SECONDS = 60.0  # for a program to start in, which may have a network to load
-
 
 _PLAYOUTS = 1000  # of our engines, unless told otherwise
 _RESIGN = 0.03
@@ -106,12 +101,7 @@ class CommandPlayer:
             [word.replace("{seed}", str(seed)) for word in self._command], timeout=self._timeout
         )
         self._size = rules.size
-        client.send("protocol_version", max(self._timeout, _START_SECONDS))
-        client.send(f"boardsize {rules.size}")
-        client.send("clear_board")
-        client.send(f"komi {rules.komi:g}")
-        if client.knows("kata-set-rules"):
-            self._tell_rules(rules)
+        begin_game(client, rules, max(self._timeout, START_SECONDS))
 
     def play(self, color: int, action: int) -> None:
         """Take note of a move."""
@@ -144,37 +134,10 @@ class CommandPlayer:
             self._client.close()
             self._client = None
 
-    def _tell_rules(self, rules: Rules) -> None:
-        """Tell it the rules in the most exact of the ways that it understands."""
-        ways = ways_to_say(rules)
-        for way in ways:
-            try:
-                self._asked.send(f"kata-set-rules {way}")
-                return
-            except RefusedError:
-                if way == ways[-1]:
-                    raise
-
     @property
     def _asked(self) -> GTPClient:
         assert self._client is not None, "a player needs `begin` first"
         return self._client
-
-
-def ways_to_say(rules: Rules) -> tuple[str, ...]:
-    """Return what the referee enforces as arguments of `kata-set-rules`, the most exact first.
-
-    The dictionary is that of KataGo's GTP extensions; older programs know no `friendlyPassOk`, which is false since all
-    stones left on the board count. The names say less: KataGo's `chinese` has simple ko and dead stones taken off.
-    """
-    # Without handicap: a program may take several first moves of Black's for handicap stones.
-    rules = rules if rules.handicap else replace(rules, handicap_bonus="none")
-    parts = kata_rules(rules)
-    exact = [json.dumps(each, separators=(",", ":")) for each in ({**parts, "friendlyPassOk": False}, parts)]
-    if not rules.suicide:
-        return (*exact, "chinese-ogs", "chinese")
-    is_named = (rules.ko, rules.scoring, rules.handicap_bonus) == ("positional", "area", "none")
-    return ("tromp-taylor",) if is_named else (*exact, "tromp-taylor")
 
 
 def make_player(spec: PlayerSpec, rules: Rules, timeout: float) -> Player:
