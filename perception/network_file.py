@@ -191,7 +191,8 @@ def _card(path: Path, metadata: Mapping[str, str]) -> Card:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path} is no network file of Tengen's: it has no card that says what it is") from error
-    if type(card.size) is not int or not isinstance(card.planes, str) or type(taken) is not int:
+    named = isinstance(card.planes, str) and isinstance(card.komi, int | float | None)
+    if type(card.size) is not int or not named or type(taken) is not int:
         raise UserError(f"{path} is no network file of Tengen's: its card is damaged")
     return card
 

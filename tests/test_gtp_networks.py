@@ -11,6 +11,7 @@ import pytest
 import torch
 from gtp_helpers import ask, engine, say
 
+from tengen.agents.alphazero.agent import SearchPolicy
 from tengen.agents.mcts import MCTSPolicy
 from tengen.cli import gtp_command, main
 from tengen.cli.options import parse
@@ -18,29 +19,38 @@ from tengen.envs.go.rules import Rules
 from tengen.envs.go.simulator import Go
 from tengen.errors import UserError
 from tengen.evaluation.go import makers
+from tengen.evaluation.go.engine import Engine
 from tengen.evaluation.go.game import Game
 from tengen.evaluation.go.makers import (
     NetworkMaker,
     PlayoutMaker,
-    RunMaker,
     ShippedMaker,
     network_maker,
     shipped_network,
 )
 from tengen.evaluation.go.match import MatchSettings, play_match
+from tengen.evaluation.go.run_maker import RunMaker
 from tengen.evaluation.go.specs import parse_player
+from tengen.evaluation.go.thinkers import Candidate
 from tengen.perception.network_file import Card, load_network, make_network, save_network
 from tengen.planners.mcts.evaluators import Evaluate, NetworkFunction, mixed
 from tengen.planners.mcts.guesses import Guess, policy_guess
 from tengen.types import Array, Bools, TimeStep
 
 
-def network(path: Path, size: int = 5, planes: str = "standard", name: str = "ResidualTower", **changes: Any) -> str:
+def network(
+    path: Path,
+    size: int = 5,
+    planes: str = "standard",
+    name: str = "ResidualTower",
+    komi: float | None = None,
+    **changes: Any,
+) -> str:
     """A small network's file; its weights are whatever they begin with."""
     parameters: dict[str, Any] = {"planes": 23 if planes == "standard" else 1, "width": 8, **changes}
     architecture = {"class": name, "parameters": parameters}
     torch.manual_seed(0)
-    save_network(path, make_network(architecture), Card(architecture, planes, size))
+    save_network(path, make_network(architecture), Card(architecture, planes, size, komi))
     return str(path)
 
 
@@ -71,6 +81,18 @@ def test_a_network_without_values_is_searched_with_playouts(tmp_path: Path) -> N
     assert any(float(utility) != 0 for utility in utilities), "playouts judge"
 
 
+def playout_weights(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The shares of playouts in the leaves of searches that are made from now on, where they have any."""
+    weights: list[float] = []
+
+    def recorded(valued: Evaluate, played: Evaluate, weight: float) -> Evaluate:
+        weights.append(weight)
+        return mixed(valued, played, weight)
+
+    monkeypatch.setattr(makers, "mixed", recorded)
+    return weights
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "knows"),
     [
@@ -84,17 +106,56 @@ def test_a_networks_own_values_are_asked_where_it_has_any(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, changes: dict[str, Any], knows: bool
 ) -> None:
     path = network(tmp_path / "net.safetensors", name=name, **changes)
-    weights: list[float] = []
-
-    def recorded(valued: Evaluate, played: Evaluate, weight: float) -> Evaluate:
-        weights.append(weight)
-        return mixed(valued, played, weight)
-
-    monkeypatch.setattr(makers, "mixed", recorded)
+    weights = playout_weights(monkeypatch)
     say(engine(f"network:{path},rule=puct", size=5), "genmove b")
     assert weights == ([] if knows else [1.0])
     say(engine(f"network:{path},rule=puct,playout_weight=0.25", size=5), "genmove b")
     assert weights[-1] == (0.25 if knows else 1.0)
+
+
+@pytest.mark.parametrize(
+    ("learnt", "trusted", "others"),
+    [(None, ["0.5", "0", "9"], ["-0.5", "9.5", "300"]), (2.5, ["2.5", "2", "3"], ["7.5", "-2.5"])],
+)
+def test_a_networks_values_count_at_the_komi_that_they_were_learnt_at_and_playouts_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learnt: float | None, trusted: list[str], others: list[str]
+) -> None:
+    path = network(tmp_path / "net.safetensors", blocks=1, komi=learnt)
+    player = engine(f"network:{path}", size=5)
+    weights = playout_weights(monkeypatch)
+    for komi in trusted:
+        say(player, f"komi {komi}", "genmove b", "undo")
+    assert weights == []
+    for komi in others:
+        say(player, f"komi {komi}", "genmove b", "undo")
+    assert weights == [1.0] * len(others)
+
+
+def test_whites_points_for_a_handicap_are_komi_that_values_may_not_have_been_learnt_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = engine(f"network:{network(tmp_path / 'net.safetensors', size=9, blocks=1)}")
+    weights = playout_weights(monkeypatch)
+    say(player, "kata-set-rules chinese", "komi 7.5", "fixed_handicap 4")
+    assert weights == [1.0]
+
+
+@pytest.mark.parametrize(("komi", "rate"), [(-300, 1.0), (300, 0.0)])
+def test_a_game_that_the_komi_decides_is_not_judged_by_a_networks_values(
+    tmp_path: Path, komi: int, rate: float
+) -> None:
+    path = network(tmp_path / "net.safetensors", blocks=1)
+    searching, choosing = engine(f"network:{path}", size=5), engine(f"policy:{path}", size=5)
+    assert {c.win_rate for c in thoughts(searching, f"komi {komi}")} == {rate}
+    assert {c.win_rate for c in thoughts(choosing, f"komi {komi}")} == {0.5}, "it knows nothing"
+
+
+def thoughts(player: Engine, line: str) -> tuple[Candidate, ...]:
+    """Black's candidates after a command."""
+    say(player, line)
+    thought = player.choose(1).thought
+    assert thought is not None
+    return thought.candidates
 
 
 @pytest.mark.parametrize(("value", "rule", "guides"), [(False, "", True), (True, "", False), (True, ",rule=uct", True)])
@@ -229,11 +290,31 @@ def test_a_run_that_searches_knows_the_rules_of_the_game(tmp_path: Path) -> None
     assert isinstance(maker, RunMaker)
     for komi, value in ((-25.5, 1.0), (25.5, -1.0)):
         game = Game(Go(Rules(size=5, komi=komi)))
-        no = np.zeros(1, np.bool_)
-        step = TimeStep(game.board[None, None], np.zeros(1), np.ones(1), no, no, game.legal(1)[None], game.states)
         policy = maker.policy_by(game.simulator.rules)
         assert isinstance(policy, MCTSPolicy)
-        assert policy.search(step, np.random.default_rng(0)).value[0] == value
+        assert policy.search(first_step(game), np.random.default_rng(0)).value[0] == value
+
+
+def test_a_run_with_a_network_is_judged_by_playouts_at_another_komi_than_its_own(tmp_path: Path) -> None:
+    more = ("--agent.simulations", "8", "--agent.blocks", "1", "--agent.width", "8")
+    maker = network_maker(
+        str(trained(tmp_path / "run", "alphazero", "{size=5, komi=2.5}", "tengen/Go-v0", *more)), {}, 1, searches=True
+    )
+    assert isinstance(maker, RunMaker)
+    values = {}
+    for komi in (-25.5, 2.5, 25.5):
+        game = Game(Go(Rules(size=5, komi=komi), maker.simulator.planes))
+        policy = maker.policy_by(game.simulator.rules)
+        assert isinstance(policy, SearchPolicy)
+        values[komi] = float(policy.plan(first_step(game), np.random.default_rng(0)).value[0])
+    assert (values[-25.5], values[25.5]) == (1.0, -1.0)
+    assert -1 < values[2.5] < 1
+
+
+def first_step(game: Game) -> TimeStep:
+    """A game's position as an environment shows it at the beginning."""
+    no, observation = np.zeros(1, np.bool_), game.simulator.observe(game.states)
+    return TimeStep(observation, np.zeros(1), np.ones(1), no, no, game.legal(1)[None], game.states)
 
 
 def test_a_run_that_searches_plays_on_under_other_rules(tmp_path: Path) -> None:

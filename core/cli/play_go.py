@@ -60,7 +60,8 @@ def run_of(folder: Path, color: str) -> int:
 
     from tengen.evaluation.go.engine import Engine, EngineSettings
     from tengen.evaluation.go.game import long_games
-    from tengen.evaluation.go.makers import RunMaker, network_maker
+    from tengen.evaluation.go.makers import network_maker
+    from tengen.evaluation.go.run_maker import RunMaker
     from tengen.run.folder import is_fit
 
     if not folder.is_dir() or is_fit(folder):

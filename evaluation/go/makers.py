@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,29 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tengen.envs.go.rules import Rules
 from tengen.envs.go.simulator import Go
-from tengen.envs.opponent import AgainstOpponent
 from tengen.errors import UserError
-from tengen.evaluation.go.game import Game
-from tengen.evaluation.go.thinkers import (
-    Candidate,
-    Maker,
-    PolicyThinker,
-    RandomThinker,
-    SearchThinker,
-    Thinker,
-    Thought,
-)
-from tengen.planners.mcts.budget import Budget
+from tengen.evaluation.go.komi import is_learnt
+from tengen.evaluation.go.thinkers import Maker, PolicyThinker, RandomThinker, SearchThinker, Thinker
 from tengen.planners.mcts.evaluators import NetworkFunction, light_playouts, mixed, network
 from tengen.planners.mcts.guesses import both, policy_guess
 from tengen.planners.mcts.search import Search
 from tengen.planners.mcts.settings import SearchSettings
-from tengen.types import Array, Bools, TimeStep
+from tengen.types import Array
 
 if TYPE_CHECKING:
-    from tengen.contracts import Policy
     from tengen.perception.network_file import Card, LoadedNetwork
     from tengen.perception.openvino_network import OpenVINONetwork
 
@@ -111,7 +98,7 @@ class NetworkMaker:
             proposes moves; by the others it judges, too.
         threads: That share playouts.
         playout_weight: Share of a playout in the value of a leaf, beside the network's (AlphaGo's lambda); 1 where the
-            network has no value of its own. Not for the rule uct.
+            network has no value of its own, or at a komi that it has not learnt. Not for the rule uct.
         any_size: Play on boards of other sizes than that which the network was trained on, too.
     """
 
@@ -130,15 +117,16 @@ class NetworkMaker:
         """Return one; UserError where the network was trained on boards of another size."""
         from tengen.perception.network_file import require_fit
 
-        size = None if self.any_size else simulator.rules.size
-        require_fit(self.loaded.card, self.source, simulator.planes, size)
-        function = _values_too(self.loaded)
+        card, size = self.loaded.card, None if self.any_size else simulator.rules.size
+        require_fit(card, self.source, simulator.planes, size)
+        knows = _knows_values(card.architecture) and is_learnt(simulator.rules.total_komi, card.komi)
+        function = _with_values(self.loaded, known=knows)
         if self.settings is None:
             return PolicyThinker(simulator, function)
         if self.settings.rule == "uct":
             return SearchThinker(self._guided(simulator, function, self.settings))
         judged = network(simulator, function)
-        weight = self.playout_weight if _knows_values(self.loaded.card.architecture) else 1.0
+        weight = self.playout_weight if knows else 1.0
         if weight > 0:
             from tengen.envs.go.tactics import tactical_playouts
 
@@ -154,32 +142,6 @@ class NetworkMaker:
         played = light_playouts(simulator, threads=self.threads, play=tactical_playouts(simulator))
         guess = both(policy_guess(simulator, function), go_guesses(simulator))
         return Search(simulator, played, settings, guess)
-
-
-@dataclass(frozen=True)
-class RunMaker:
-    """Players by what a run has learnt.
-
-    Attributes:
-        folder: The run's.
-        simulator: Of its environment.
-        policy_by: Returns its policy, which searches by these rules where it searches.
-    """
-
-    folder: Path
-    simulator: Go
-    policy_by: Callable[[Rules], Policy]
-
-    def planes(self, size: int) -> str:
-        """What the run's environment shows."""
-        return self.simulator.planes
-
-    def __call__(self, simulator: Go) -> Thinker:
-        """Return one; UserError where it was trained on boards of another size."""
-        mine, wanted = self.simulator.rules.size, simulator.rules.size
-        if mine != wanted:
-            raise UserError(f"{self.folder} was trained on {mine}x{mine}, not {wanted}x{wanted}: choose another run")
-        return _RunThinker(self.policy_by(simulator.rules), simulator)
 
 
 @dataclass(frozen=True)
@@ -262,7 +224,9 @@ def network_maker(
 
     path = Path(source)
     if _is_run(path):
-        maker = _run_maker(path)
+        from tengen.evaluation.go.run_maker import run_maker
+
+        maker = run_maker(path)
         torch.set_num_threads(threads)  # not the run's
         return maker
     torch.set_num_threads(threads)
@@ -314,25 +278,6 @@ def _load(source: str) -> LoadedNetwork:
     return ready(*folded(fitted.network, fitted.card))
 
 
-def _run_maker(folder: Path) -> Maker:
-    from tengen.run import load_policy, open_run
-
-    run = open_run(folder)
-    loaded = load_policy(run, "latest", num_envs=1)
-    spec = loaded.env.spec
-    if isinstance(spec.simulator, AgainstOpponent) and isinstance(spec.simulator.game, Go):
-        return RunMaker(folder, spec.simulator.game, lambda rules: loaded.policy)  # no search knows opponents
-    if not isinstance(spec.simulator, Go):
-        raise UserError(f"{folder} is a run of {run.config.env.id}, which is no Go: choose one of tengen/Go-v0")
-    rebuild, planes = loaded.rebuild, spec.simulator.planes
-
-    @functools.lru_cache(maxsize=1)
-    def policy_by(rules: Rules) -> Policy:
-        return rebuild(dataclasses.replace(spec, simulator=Go(rules, planes))).policy()
-
-    return RunMaker(folder, spec.simulator, policy_by)
-
-
 def _knows_values(architecture: Mapping[str, Any]) -> bool:
     """Return whether a network has a value head; `ResidualTower` has one unless its parameters say otherwise."""
     return bool(architecture["parameters"].get("value", architecture["class"] == "ResidualTower"))
@@ -348,36 +293,11 @@ def _with_network(card: Card, changes: Mapping[str, Any]) -> SearchSettings:
     return dataclasses.replace(GUIDED if rule == "uct" else WITH_NETWORK, **changes)
 
 
-def _values_too(loaded: Callable[[Array], tuple[Array, Array | None]]) -> NetworkFunction:
-    """Return a network as a function whose values are 0 where it knows none."""
+def _with_values(loaded: Callable[[Array], tuple[Array, Array | None]], *, known: bool) -> NetworkFunction:
+    """Return a network as a function whose values are 0 where they are not known."""
 
     def function(planes: Array) -> tuple[Array, Array]:
         logits, values = loaded(planes)
-        return logits, np.zeros(len(logits), np.float32) if values is None else values
+        return logits, values if known and values is not None else np.zeros(len(logits), np.float32)
 
     return function
-
-
-class _RunThinker:
-    """A run's policy, shown the position as its environment would show it."""
-
-    def __init__(self, policy: Policy, simulator: Go) -> None:
-        self._policy = policy
-        self._simulator = simulator
-
-    def think(
-        self,
-        game: Game,
-        allowed: Bools,
-        budget: Budget,
-        rng: np.random.Generator,
-        should_stop: Callable[[], bool] | None = None,
-    ) -> Thought:
-        """Ask the policy; the budget is its own affair."""
-        states = game.states
-        one, zero = np.ones(1), np.zeros(1)
-        step = TimeStep(
-            self._simulator.observe(states), zero, one, zero > 0, zero > 0, allowed[None], states.copy(), None
-        )
-        action = int(self._policy.act(step, rng)[0])
-        return Thought((Candidate(action, 1, 0.0, 1.0, (action,)),), 0.0, 0)
