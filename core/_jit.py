@@ -12,6 +12,7 @@ Python.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -27,6 +28,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, cast, overload
 import numba
 import numpy as np
 from numba import extending
+from numba.core import event
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _config: Any = numba.config  # its settings are set by name, out of mypy's sight
@@ -74,6 +76,28 @@ def _compile(function: _Function, options: dict[str, Any]) -> _Function:
         finally:
             _config.CACHE_DIR = before
     return compiled
+
+
+@contextlib.contextmanager
+def on_compilation(tell: Callable[[], None]) -> Iterator[None]:
+    """Call a function once as soon as anything is compiled within the block, and never where all comes from disk."""
+    with event.install_listener("numba:compile", _First(tell)):
+        yield
+
+
+class _First(event.Listener):
+    """Calls a function at the first event."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell: Callable[[], None] | None = tell
+
+    def on_start(self, _: Any) -> None:
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell()
+
+    def on_end(self, _: Any) -> None:
+        pass
 
 
 class GenericKernel(Protocol):

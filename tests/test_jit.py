@@ -77,6 +77,19 @@ def test_a_caller_sees_that_its_callee_in_another_file_was_edited(package: Path)
     assert run(package) == "30 0"
 
 
+def test_whoever_wants_to_know_is_told_once_that_a_compiler_runs(package: Path) -> None:
+    code = """
+from tengen._jit import on_compilation
+from tengen.inner.caller import twice
+with on_compilation(lambda: print("compiling")):
+    twice(10)
+    twice(0.5)
+twice(True)
+"""
+    assert run(package, code) == "compiling"
+    assert run(package, code) == ""  # taken from disk
+
+
 def test_kernels_of_an_outside_package_are_kept_and_renewed_as_well(package: Path) -> None:
     outside = package.parent / "outside"
     shutil.copytree(package / "inner", outside)

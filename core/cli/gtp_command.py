@@ -68,6 +68,7 @@ def make_engine(parsed: Parsed) -> Any:
     from tengen.envs.go.rules import named_rules
     from tengen.evaluation.go.engine import Engine
     from tengen.evaluation.go.game import long_games
+    from tengen.evaluation.go.rehearsal import Rehearsed
 
     given = parsed.values
     rules = long_games(named_rules(given["rules"], size=given["size"], komi=given["komi"]))
@@ -77,7 +78,7 @@ def make_engine(parsed: Parsed) -> Any:
     if given["seed"] is not None and given["seed"] < 0:
         raise UserError(f"--seed must be 0 or more, got {given['seed']}")
     seed = int(np.random.default_rng().integers(2**31)) if given["seed"] is None else given["seed"]
-    return Engine(spec.maker(), rules, settings, seed)
+    return Engine(Rehearsed(spec.maker()), rules, settings, seed)
 
 
 def _spec(parsed: Parsed) -> Any:

@@ -61,6 +61,7 @@ def run_of(folder: Path, color: str) -> int:
     from tengen.evaluation.go.engine import Engine, EngineSettings
     from tengen.evaluation.go.game import long_games
     from tengen.evaluation.go.makers import network_maker
+    from tengen.evaluation.go.rehearsal import Rehearsed
     from tengen.evaluation.go.run_maker import RunMaker
     from tengen.run.folder import is_fit
 
@@ -68,7 +69,8 @@ def run_of(folder: Path, color: str) -> int:
         raise UserError(f"{folder} is no run of `tengen train`; against a network, `tengen play go --network {folder}`")
     maker = network_maker(str(folder), {}, 1, searches=True)
     assert isinstance(maker, RunMaker)
-    _play(Engine(maker, long_games(maker.simulator.rules), EngineSettings(playouts=1, removes_dead=True)), human)
+    settings = EngineSettings(playouts=1, removes_dead=True)
+    _play(Engine(Rehearsed(maker), long_games(maker.simulator.rules), settings), human)
     return 0
 
 

@@ -11,6 +11,7 @@ from tengen.envs.go.gtp_client import EngineError, GTPClient, RefusedError
 from tengen.envs.go.rules import Rules
 from tengen.evaluation.go.engine import Engine
 from tengen.evaluation.go.programs import START_SECONDS, begin_game
+from tengen.evaluation.go.rehearsal import Rehearsed
 from tengen.evaluation.go.specs import PlayerSpec
 
 _PLAYOUTS = 1000  # of our engines, unless told otherwise
@@ -148,7 +149,7 @@ def make_player(spec: PlayerSpec, rules: Rules, timeout: float) -> Player:
     """
     if spec.kind == "command":
         return CommandPlayer(spec.command, timeout)
-    return EnginePlayer(Engine(spec.maker(), rules, spec.settings(_PLAYOUTS, None, _RESIGN)))
+    return EnginePlayer(Engine(Rehearsed(spec.maker()), rules, spec.settings(_PLAYOUTS, None, _RESIGN)))
 
 
 def marks_of(spec: PlayerSpec, player: Player, size: int) -> dict[str, str]:
