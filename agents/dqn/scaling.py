@@ -68,6 +68,9 @@ class PopArt:
     of all networks are rescaled such that what they predict, in returns, stays as it was. Outputs that are no returns
     (the logits of C51) can't be: give no layers, and only the targets are normalised.
 
+    Of a target that is a distribution the mean counts. Its spread is the networks' own prediction, which C51 makes in
+    units of sigma: untrained atoms lie several sigma apart, and would multiply sigma at every update.
+
     The moments are corrected for their start at 0 (as Adam's; Kingma & Ba 2015, algorithm 1), and sigma starts at its
     least. So the first predictions are about 0 in returns, and sigma comes from below: from above, layers scaled up
     would turn the steps of those before them into leaps, and small rewards would be learnt far worse than large ones.
@@ -95,10 +98,9 @@ class PopArt:
 
     @torch.no_grad()
     def update(self, targets: Particles) -> None:
-        """Move the moments towards those of the targets, and rescale the output layers to make up for it."""
-        position, weight = targets.position.double(), targets.weight.double()
-        powers = torch.stack([torch.ones_like(position), position, position.square()])  # [3, N, K]
-        batch = (weight * powers).sum(2).mean(1)
+        """Move the moments towards those of the targets' means, and rescale the output layers to make up for it."""
+        mean = (targets.weight.double() * targets.position.double()).sum(1)  # [N]
+        batch = torch.stack([torch.ones_like(mean), mean, mean.square()]).mean(1)
         self.moments.lerp_(batch, self.rate)
         self._follow(rescale=True)
 
