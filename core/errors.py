@@ -9,6 +9,11 @@ class UserError(ValueError):
     """
 
 
+def diverged(what: str) -> UserError:
+    """Return the error of learning whose numbers are no longer finite."""
+    return UserError(f"{what}: learning has diverged, lower its step size")
+
+
 def did_you_mean(name: str, known: list[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest known name, or an empty string."""
     import difflib

@@ -9,13 +9,29 @@ import numpy as np
 import torch
 from torch import nn, optim
 
-from tengen.errors import UserError
+from tengen.errors import UserError, diverged
 from tengen.types import Array, State
 
 
 def module_state(module: nn.Module) -> State:
-    """Return a module's parameters and buffers as numpy arrays (shared memory on the CPU)."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
+    """Return a module's parameters and buffers as numpy arrays (shared memory on the CPU).
+
+    Raises:
+        UserError: They are no longer finite: such a network must not take a good one's place in a checkpoint.
+    """
+    return require_finite({name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()})
+
+
+def require_finite(parameters: dict[str, Array]) -> State:
+    """Return a network's parameters.
+
+    Raises:
+        UserError: One is not finite.
+    """
+    for name, array in parameters.items():
+        if not np.isfinite(array).all():
+            raise diverged(f"the network's {name} is not finite")
+    return parameters
 
 
 @torch.no_grad()

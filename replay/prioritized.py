@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tengen.errors import UserError
+from tengen.errors import UserError, diverged
 from tengen.replay import _sum_tree_kernels as _kernels
 from tengen.replay.storage import FrameStore
 from tengen.types import Array, Decision, Ints, PrioritizedSample, State, TimeStep
@@ -132,7 +132,7 @@ class PrioritizedReplay:
         greatest = _kernels.update(*self._store.counts, self._tree, indices, errors, *settings, *scratch)
         if math.isnan(greatest):
             wrong = errors[~np.isfinite(errors)][0]
-            raise UserError(f"an error of {wrong} gives no priority: learning has diverged, lower its step size")
+            raise diverged(f"an error of {wrong} gives no priority")
         self._greatest = float(greatest)
 
     def _follow(self) -> None:

@@ -20,7 +20,7 @@ from tengen.agents.dqn.learner import Learnt
 from tengen.errors import UserError
 from tengen.perception.blas import use_one_thread
 from tengen.perception.networks import is_picture
-from tengen.perception.torch_state import module_state
+from tengen.perception.torch_state import module_state, require_finite
 from tengen.schedules import LinearSchedule
 from tengen.types import Array, Bools, EnvSpec, Floats, Ints, State, Transition
 
@@ -288,16 +288,20 @@ class CompiledLearner:
         return Learnt({"losses/loss": loss, "losses/q_value": q_value}, room.errors)
 
     def state_dict(self) -> State:
-        """Return what a `TorchLearner` would: the networks, the optimizer's moments and the number of updates."""
+        """Return what a `TorchLearner` would: the networks, the optimizer's moments and the number of updates.
+
+        Raises:
+            UserError: A network is no longer finite.
+        """
         state: State = {
             **self._idle,
-            "network": self._by_name(self._parameters),
+            "network": require_finite(self._by_name(self._parameters)),
             "optimizer": self._moments() if self.num_updates else {},
             "num_updates": self.num_updates,
             "autocast": False,
         }
         if self._target is not self._parameters:
-            state["target"] = self._by_name(self._target)
+            state["target"] = require_finite(self._by_name(self._target))
         return state
 
     def load_state_dict(self, state: State) -> None:

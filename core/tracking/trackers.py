@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tengen.contracts import Tracker
+from tengen.errors import diverged
 from tengen.tracking.jsonl import METRICS_FILE, JsonlTracker
 from tengen.tracking.progress import Progress
 from tengen.tracking.rows import plain
@@ -54,11 +56,14 @@ class Trackers:
         """Write a row everywhere.
 
         Raises:
-            UserError: `metrics.jsonl` can't be written.
+            UserError: `metrics.jsonl` can't be written; or a loss is not finite, which ends the run.
         """
         values = plain(metrics)  # once: a value may still be on its device
         self._truth.write(step, values)
         self._each(lambda mirror: mirror.write(step, values))
+        for name, value in values.items():
+            if name.startswith("losses/") and not math.isfinite(value):
+                raise diverged(f"{name} is {value} at step {step}")
 
     def log_video(self, step: int, path: str | os.PathLike[str]) -> None:
         """Give a GIF or MP4 file to the trackers that take videos. One that can't take it goes on with its rows."""
