@@ -70,8 +70,10 @@ def categorical_slopes(
     target: _Singles,
     slopes: _Singles,
     errors: _Singles,
-) -> tuple[float, float]:
+) -> tuple[float, float, float]:
     """Return the mean cross-entropy of C51 (Bellemare et al. 2017, algorithm 1), and the mean value of the actions.
+
+    And the share of the targets that lies beyond the support.
 
     Args:
         choosing_t: Values that choose the next action, [N, A].
@@ -88,11 +90,11 @@ def categorical_slopes(
         errors: Out, [N], the cross-entropies.
     """
     rows, num_atoms = action.size, support.size
-    total, total_q, zero = 0.0, 0.0, np.float32(0)
+    total, total_q, clipped, zero = 0.0, 0.0, 0.0, np.float32(0)
     slopes[:] = 0
     for n in range(rows):
         a_t, a = best_action(choosing_t, n, legal_t), action[n]
-        _project(reward[n], bootstrap[n], probability_t[n, a_t], support, target)
+        clipped += _project(reward[n], bootstrap[n], probability_t[n, a_t], support, target)
         greatest = logits[n, a, 0]
         for m in range(1, num_atoms):
             greatest = max(greatest, logits[n, a, m])
@@ -112,24 +114,31 @@ def categorical_slopes(
         errors[n] = entropy
         total += float(weight * entropy)
         total_q += float(mean / mass)
-    return total / rows, total_q / rows
+    return total / rows, total_q / rows, clipped / rows
 
 
 @njit(makes_arrays=False)
 def _project(
     reward: np.float32, bootstrap: np.float32, probability: _Singles, support: _Singles, target: _Singles
-) -> None:
-    """Share the atoms reward + bootstrap z with their probabilities [M] out to their neighbours: `losses.project`."""
+) -> float:
+    """Share the atoms reward + bootstrap z with their probabilities [M] out to their neighbours: `losses.project`.
+
+    Return the probability that lay beyond the support.
+    """
     last = support.size - 1
     low, high = support[0], support[last]
     spacing = (high - low) / np.float32(last)
     target[:] = 0
+    beyond = 0.0
     for m in range(support.size):
         position = reward + bootstrap * support[m]
         if np.isnan(position):
             target[:] = np.nan
-            return
+            return beyond
+        if position < low or position > high:
+            beyond += float(probability[m])
         place = (min(max(position, low), high) - low) / spacing
         below = min(int(place), last - 1)
         target[below] += probability[m] * (np.float32(below + 1) - place)
         target[below + 1] += probability[m] * (place - np.float32(below))
+    return beyond

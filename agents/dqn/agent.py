@@ -10,6 +10,7 @@ from tengen.actions import epsilon_greedy
 from tengen.agents.dqn.learner import GreedyPolicy, Learner
 from tengen.agents.dqn.pace import Pace
 from tengen.agents.dqn.practice import Practice
+from tengen.agents.dqn.support import SupportWatch
 from tengen.contracts import Policy, Replay
 from tengen.schedules import LinearSchedule
 from tengen.types import Decision, EnvSpec, Metrics, State, TimeStep
@@ -29,6 +30,7 @@ class DQN:
         learn_period: Environment steps between learning.
         updates_per_learn: Updates each time.
         reward_clip: Each reward is clipped to [-x, x] before it is remembered, or None.
+        watch: Remarks on the support of C51; None where there is none.
         rng: Draws exploration.
     """
 
@@ -45,6 +47,7 @@ class DQN:
         learn_period: int,
         updates_per_learn: int,
         reward_clip: float | None,
+        watch: SupportWatch | None,
         rng: np.random.Generator,
     ) -> None:
         self.num_actions = spec.num_actions
@@ -57,6 +60,7 @@ class DQN:
         self.learn_period = learn_period
         self.updates_per_learn = updates_per_learn
         self.reward_clip = reward_clip
+        self.watch = watch
         self.rng = rng
         self.num_steps = 0  # environment steps seen
 
@@ -64,6 +68,10 @@ class DQN:
     def note(self) -> str | None:
         """What else there is to say of it when training starts."""
         return self.learner.note
+
+    def remark(self, metrics: Metrics) -> str | None:
+        """Return what a user should be warned of at a row of metrics, if anything."""
+        return None if self.watch is None else self.watch.remark(metrics)
 
     def act(self, step: TimeStep) -> Decision:
         """Return the greedy actions, each replaced by a random legal one with probability epsilon."""
@@ -77,6 +85,8 @@ class DQN:
             self.learner.publish()
         if self.reward_clip is not None:
             next_step = next_step._replace(reward=next_step.reward.clip(-self.reward_clip, self.reward_clip))
+        if self.watch is not None:
+            self.watch.see(next_step.reward)
         self.replay.add(step, decision, next_step)
         before = max(self.num_steps, self.learn_start)
         self.num_steps += len(step.reward)

@@ -18,6 +18,7 @@ from tengen.agents.dqn.pace import AtOnce, Overlapped
 from tengen.agents.dqn.practice import Practice, PrioritizedPractice, UniformPractice
 from tengen.agents.dqn.scaling import PlainScale, PopArt, Scale
 from tengen.agents.dqn.slopes import slopes_of
+from tengen.agents.dqn.support import SupportWatch
 from tengen.agents.dqn.targets import NoTarget, PeriodicTarget, PolyakTarget, Target
 from tengen.agents.dqn.upload import PinnedMemory, SharedMemory
 from tengen.contracts import Replay
@@ -62,7 +63,16 @@ def build(config: DQNConfig, spec: EnvSpec, rng: np.random.Generator, device: st
         learn_period=config.learn_period,
         updates_per_learn=config.updates_per_learn,
         reward_clip=config.reward_clip,
+        watch=_watch(config, spec),
         rng=agent_rng,
+    )
+
+
+def _watch(config: DQNConfig, spec: EnvSpec) -> SupportWatch | None:
+    if config.distribution != "categorical":
+        return None
+    return SupportWatch(
+        config.v_min, config.v_max, config.gamma, alternates=spec.alternates, in_deviations=config.pop_art
     )
 
 

@@ -43,6 +43,10 @@ class Head(Protocol):
         """Return the loss of each row and the size of its error as replay priorities take it, [N] each."""
         ...
 
+    def clipped(self, target: Particles) -> Tensor | None:
+        """Return how much of each row's weight lies beyond what outputs can express, [N]; None: they can express all."""
+        ...
+
 
 class ExpectedValue:
     """One output: the expected return (Mnih et al. 2015). Its error is the absolute temporal-difference error.
@@ -69,6 +73,9 @@ class ExpectedValue:
         """Return f(target - prediction) and |target - prediction|."""
         prediction, aim = outputs.squeeze(1), target.position.squeeze(1)
         return self.loss(prediction, aim), (aim - prediction.detach()).abs()
+
+    def clipped(self, target: Particles) -> None:
+        """Return None."""
 
 
 class Categorical:
@@ -97,6 +104,11 @@ class Categorical:
         loss = categorical_loss(outputs, project(*target, self.support))
         return loss, loss.detach()
 
+    def clipped(self, target: Particles) -> Tensor:
+        """Return the weight beyond the support."""
+        beyond = (target.position < self.support[0]) | (target.position > self.support[-1])
+        return (target.weight * beyond).sum(1)
+
 
 class Quantiles:
     """QR-DQN (Dabney et al. 2018): returns at evenly spaced quantiles. Its error is the loss itself.
@@ -124,3 +136,6 @@ class Quantiles:
         """Return the quantile Huber loss."""
         loss = quantile_loss(outputs, *target, self.kappa)
         return loss, loss.detach()
+
+    def clipped(self, target: Particles) -> None:
+        """Return None."""

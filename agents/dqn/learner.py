@@ -13,6 +13,7 @@ from tengen.agents.dqn.heads import Head, Particles
 from tengen.agents.dqn.losses import greedy_action, of_action, q_learning_target
 from tengen.agents.dqn.scaling import Scale
 from tengen.agents.dqn.slopes import Slopes
+from tengen.agents.dqn.support import CLIPPED_SHARE
 from tengen.agents.dqn.targets import Target, copy_parameters
 from tengen.agents.dqn.upload import TensorBatch, Upload
 from tengen.perception.by_hand import ByHand
@@ -91,6 +92,7 @@ class Losses(NamedTuple):
     mean: Tensor  # [], to be differentiated
     errors: Tensor  # [N]
     q_tm1: Tensor  # [N], the values of the actions taken
+    clipped: Tensor | None  # [N], the share of each target that the head can't express; None: it can express all
 
 
 class TorchLearner:
@@ -238,6 +240,8 @@ class TorchLearner:
             losses = self.losses_of(batch, weights)
             self._online.differentiate(losses.mean, self.gradient)
             metrics = {"losses/loss": losses.mean.detach().clone(), "losses/q_value": losses.q_tm1.mean()}
+            if losses.clipped is not None:
+                metrics[CLIPPED_SHARE] = losses.clipped.mean()
             return Learnt(metrics, losses.errors)
         assert isinstance(self._online, ByHand)
         self.noise.draw()
@@ -245,7 +249,8 @@ class TorchLearner:
         with torch.no_grad():
             found = self.slopes(*self._outputs_by_hand(self._online, tensors), tensors)
             self._online.backward(found.slopes, self.gradient)
-        return Learnt({"losses/loss": found.loss, "losses/q_value": found.q_tm1}, found.errors)
+        metrics = {"losses/loss": found.loss, "losses/q_value": found.q_tm1}
+        return Learnt(metrics if found.clipped is None else {**metrics, CLIPPED_SHARE: found.clipped}, found.errors)
 
     def _outputs_by_hand(self, online: ByHand, batch: TensorBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the online network's outputs, and `_outputs_t`, so that `backward` is for the former."""
@@ -271,7 +276,8 @@ class TorchLearner:
         outputs_tm1 = of_action(outputs, batch.action)  # [N, M]
         losses, errors = self.head.losses(outputs_tm1, target)
         q_tm1 = self.scale.to_returns(self.head.values(outputs_tm1.detach()))
-        return Losses((losses if batch.weight is None else losses * batch.weight).mean(), errors, q_tm1)
+        mean = (losses if batch.weight is None else losses * batch.weight).mean()
+        return Losses(mean, errors, q_tm1, self.head.clipped(target))
 
     @torch.no_grad()
     def _target(self, batch: TensorBatch) -> Particles:

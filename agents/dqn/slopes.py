@@ -29,6 +29,7 @@ class Found(NamedTuple):
     q_tm1: float  # the mean value of the actions taken
     slopes: Tensor  # [N, A, M], of the mean loss by the outputs
     errors: Array  # [N]
+    clipped: float | None = None  # the share of the targets that outputs can't express; None: they can express all
 
 
 class Slopes(Protocol):
@@ -90,7 +91,7 @@ class CategoricalSlopes:
     def __call__(self, outputs: Tensor, outputs_t: Tensor, choosing_t: Tensor, batch: TensorBatch) -> Found:
         """Return what is found."""
         slopes, errors = torch.empty_like(outputs), np.empty(len(outputs), np.float32)
-        loss, q_tm1 = kernels.categorical_slopes(
+        loss, q_tm1, clipped = kernels.categorical_slopes(
             self._head.values(choosing_t).numpy(),
             outputs_t.softmax(2).numpy(),
             *_arrays(batch),
@@ -102,7 +103,7 @@ class CategoricalSlopes:
             slopes.numpy(),
             errors,
         )
-        return Found(loss, q_tm1, slopes, errors)
+        return Found(loss, q_tm1, slopes, errors, clipped)
 
 
 def _arrays(batch: TensorBatch) -> tuple[Array, Array, Array]:

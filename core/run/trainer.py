@@ -28,7 +28,7 @@ from tengen.run.turns import Turn, turns
 from tengen.tracking import Progress, make_trackers, require_mirror
 from tengen.tracking.rows import TIME_KEY, Row, without_times
 from tengen.tracking.trackers import Trackers
-from tengen.types import State
+from tengen.types import Metrics, State
 from tengen.video import drawing_kwargs, film
 
 _LONG_COMPILATION = 0.5  # seconds, worth a word
@@ -202,6 +202,7 @@ class _Session:
                 for before, count, rows in self._turns():  # count goes on below
                     for step, row in rows:
                         self.trackers.write(step, row)
+                        self._pass_on(row)
                         if "charts/episodic_return_ci95" in row:
                             self.last_means = without_times(row)
                     stride = count - before
@@ -214,6 +215,13 @@ class _Session:
             if saved_at != count:
                 self._save(count)
             return self._finish(count)
+
+    def _pass_on(self, row: Metrics) -> None:
+        """Show what the agent has to remark on a row of metrics."""
+        remark = getattr(self.agent, "remark", None)
+        text = None if remark is None else remark(row)
+        if text is not None:
+            self.progress.message(f"warning: {text}")
 
     def _save_evaluated(self, count: int) -> None:
         """Make up for an evaluation that was given up, and save that it was made."""
