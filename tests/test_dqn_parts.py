@@ -234,60 +234,6 @@ def test_priorities_are_the_errors_of_the_very_transitions_that_were_learnt_from
     np.testing.assert_allclose(errors, random_batch(3).reward * 10)
 
 
-# ---- Every two options. ---------------------------------------------------------------------------------------------
-
-OPTIONS: dict[str, dict[str, Any]] = {
-    "double": {"double": True},
-    "dueling": {"dueling": True},
-    "n-step": {"n_step": 3},
-    "prioritized": {"replay": "prioritized"},
-    "categorical": ATOMS,
-    "quantile": QUANTILES,
-    "noisy": {"noisy": True, "epsilon_start": 0.0, "epsilon_end": 0.0},
-    "pop-art": {"pop_art": True, "pop_art_rate": 0.01},
-    "polyak": {"target": "polyak"},
-    "no target": {"target": "none"},
-    "rmsprop": {"optimizer": "rmsprop"},
-    "squared": {"loss": "squared"},
-    "overlap": {"overlap": True},
-    "bfloat16": {"precision": "bfloat16"},
-    "torch": {"backend": "torch"},
-    "no replay": {"replay": "none"},
-    "two sides": {},  # on a game, with legal actions and negative discounts
-}
-AGAINST_EACH_OTHER = [("categorical", "quantile"), ("polyak", "no target"), ("no replay", "prioritized")]
-REFUSED = [("n-step", "no replay")]
-
-
-def pairs() -> list[tuple[str, str]]:
-    without = [set(pair) for pair in (*AGAINST_EACH_OTHER, *REFUSED)]
-    return [pair for pair in combinations(OPTIONS, 2) if set(pair) not in without]
-
-
-def parameters(agent: DQN) -> list[Array]:
-    return [np.array(array) for array in agent.state_dict()["learner"]["network"].values()]
-
-
-@pytest.mark.parametrize(("one", "two"), pairs())
-def test_any_two_options_train_together(one: str, two: str) -> None:
-    game = "two sides" in (one, two)
-    env = make_env(EnvConfig("tengen/TicTacToe-v0" if game else "CartPole-v1", 2), training=True)
-    fields = {"learn_start": 8, "learn_period": 4, "batch_size": 4, "target_period": 2, "learning_rate": 1e-3}
-    agent = build_dqn(env.spec, **{**fields, **OPTIONS[one], **OPTIONS[two]})
-    before = parameters(agent)
-    for tick in interact(agent, env, 40, seed=0):
-        if tick.step.legal is not None:
-            assert tick.step.legal[np.arange(2), tick.decision.actions].all()
-            greedy = agent.policy().act(tick.step, np.random.default_rng(0))
-            assert tick.step.legal[np.arange(2), greedy].all()
-        assert all(np.isfinite(float(value)) for value in tick.metrics.values())
-    after = parameters(agent)
-    assert agent.learner.num_updates == 8
-    assert all(np.isfinite(array).all() for array in after)
-    assert all((a != b).any() for a, b in zip(before, after, strict=True))
-    env.close()
-
-
 # ---- Settings that don't go together are refused in one line. -------------------------------------------------------
 
 
