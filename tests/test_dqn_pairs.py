@@ -84,6 +84,7 @@ def test_any_two_options_learn_together(one: str, two: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # of torch's own compiler
 @pytest.mark.parametrize("other", ["pop-art", "categorical", "quantile", "noisy", "prioritized", "two sides"])
 def test_a_compiled_loss_learns_with_other_options(other: str) -> None:
     learns("compile", other, compile=True)

@@ -1,4 +1,4 @@
-"""The parts of DQN by themselves, and every two of them together."""
+"""The parts of DQN by themselves."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ import pytest
 import torch
 from dqn_parts_helpers import NUM_ACTIONS, SPEC, build_dqn, build_torch_learner, enlarge_outputs, random_batch
 
-from tengen.agents.dqn.agent import DQN
 from tengen.agents.dqn.config import DQNConfig
 from tengen.agents.dqn.heads import Particles
 from tengen.agents.dqn.learner import Learnt, TorchLearner
 from tengen.agents.dqn.practice import PrioritizedPractice
 from tengen.agents.dqn.scaling import PopArt
-from tengen.envs import EnvConfig, make_env
 from tengen.errors import UserError
-from tengen.loop import interact
 from tengen.perception.layers import NoisyLinear
 from tengen.types import Array, EnvSpec, Ints, PrioritizedSample, Transition
 
@@ -241,6 +238,8 @@ def test_priorities_are_the_errors_of_the_very_transitions_that_were_learnt_from
     ("fields", "message"),
     [
         ({"replay": "none", "n_step": 3}, r"agent\.n_step of 3 needs a replay buffer"),
+        ({"batch_size": 10**9}, r"agent\.batch_size must be at most 1e\+06, got 1000000000"),
+        ({"batch_size": 101, "replay_capacity": 100}, r"batch_size of 101 is more than the replay holds: .* is 100"),
         ({"dueling": True, "hidden": ()}, r"agent\.dueling needs a fully connected layer"),
         ({"v_min": 1.0, "v_max": 1.0}, r"agent\.v_min must be below agent\.v_max"),
         ({"v_min": float("nan")}, r"agent\.v_min"),

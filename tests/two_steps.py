@@ -1,7 +1,7 @@
 """A world of two steps with known values, for one side or for two that take turns.
 
-In state 0 action 1 earns 1 and action 0 nothing; in state 1 either costs 2, and the episode ends. Of two sides the other
-one moves in state 1, where action 1 is illegal.
+In state 0 action 1 earns 1 and action 0 nothing; in state 1 either costs 2, and the episode ends. Of two sides the
+other one moves in state 1, where action 1 is illegal.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _HUGE = 1e30  # finite in float32, too
 _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("n_step", "learn_period", "updates_per_learn", "target_period"), (1, inf)),
-    **dict.fromkeys(("batch_size", "replay_capacity", "num_quantiles"), (1, 10**12)),  # what memory there is for
+    "batch_size": (1, 10**6),  # beyond, the activations alone take a machine's memory
+    **dict.fromkeys(("replay_capacity", "num_quantiles"), (1, 10**12)),  # what memory there is for
     "num_atoms": (2, 10**12),
     **dict.fromkeys(("gamma", "epsilon_start", "epsilon_end", "target_rate", "pop_art_rate"), (0, 1)),
     **dict.fromkeys(("priority_exponent", "importance_start", "importance_end"), (0, 1)),
@@ -138,6 +139,11 @@ class DQNConfig:
         if self.n_step > 1 and self.replay == "none":
             raise UserError(
                 f"agent.n_step of {self.n_step} needs a replay buffer: leave agent.replay as it is, or n_step at 1"
+            )
+        if self.batch_size > self.replay_capacity and self.replay != "none":
+            raise UserError(
+                f"agent.batch_size of {self.batch_size} is more than the replay holds: "
+                f"agent.replay_capacity is {self.replay_capacity}"
             )
         if not -_HUGE <= self.v_min < self.v_max <= _HUGE:
             raise UserError(f"agent.v_min must be below agent.v_max, got {self.v_min} and {self.v_max}")

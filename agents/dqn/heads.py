@@ -44,7 +44,7 @@ class Head(Protocol):
         ...
 
     def clipped(self, target: Particles) -> Tensor | None:
-        """Return how much of each row's weight lies beyond what outputs can express, [N]; None: they can express all."""
+        """Return how much of each row's weight outputs can't express, [N]; None where they can express all."""
         ...
 
 

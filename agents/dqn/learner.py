@@ -249,8 +249,8 @@ class TorchLearner:
         with torch.no_grad():
             found = self.slopes(*self._outputs_by_hand(self._online, tensors), tensors)
             self._online.backward(found.slopes, self.gradient)
-        metrics = {"losses/loss": found.loss, "losses/q_value": found.q_tm1}
-        return Learnt(metrics if found.clipped is None else {**metrics, CLIPPED_SHARE: found.clipped}, found.errors)
+        clipped = {} if found.clipped is None else {CLIPPED_SHARE: found.clipped}
+        return Learnt({"losses/loss": found.loss, "losses/q_value": found.q_tm1, **clipped}, found.errors)
 
     def _outputs_by_hand(self, online: ByHand, batch: TensorBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the online network's outputs, and `_outputs_t`, so that `backward` is for the former."""
