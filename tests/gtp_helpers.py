@@ -6,7 +6,6 @@ import re
 
 from tengen.envs.go.rules import Rules
 from tengen.evaluation.go.engine import Engine, EngineSettings
-from tengen.evaluation.go.game import long_games
 from tengen.evaluation.go.gtp import answer
 from tengen.evaluation.go.gtp_commands import COMMANDS
 from tengen.evaluation.go.specs import parse_player
@@ -16,7 +15,7 @@ ANSWER = re.compile(r"[=?][0-9]*( [^\n]*)?(\n[^\n]+)*\n\n")
 
 
 def engine(player: str = "random", size: int = 9, seed: int = 1, **settings: object) -> Engine:
-    rules = long_games(Rules.tromp_taylor(size))
+    rules = Rules.tromp_taylor(size)
     return Engine(parse_player(player).maker(), rules, EngineSettings(**{"playouts": 8, **settings}), seed)  # type: ignore[arg-type]
 
 

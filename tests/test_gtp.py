@@ -12,6 +12,7 @@ import pytest
 from gtp_helpers import ask, engine, say
 
 from tengen.envs.go.coordinates import action_of
+from tengen.evaluation.go.game import long_games
 from tengen.evaluation.go.gtp import Request, parse
 from tengen.evaluation.go.gtp_commands import COMMANDS
 
@@ -125,6 +126,39 @@ def test_a_color_may_move_twice_and_a_game_go_on_after_two_passes() -> None:
     say(player, "play b pass", "play w D4", "genmove w", "undo", "undo")
     assert player.game.over
     assert player.game.board[9 - 3, 2] == 1
+
+
+@pytest.mark.parametrize("ko", ["positional", "simple"])
+def test_a_game_has_any_number_of_moves(ko: str) -> None:
+    player = engine("mcts", size=3)
+    say(player, f'kata-set-rules {{"ko": "{ko}"}}')
+    for _ in range(300):  # passes of both sides, of which a game may have any number
+        say(player, "play b pass", "play w pass")
+    say(player, "play b B2", "play w A1", "genmove b", *["undo"] * 303)
+    assert len(player.game.moves) == 300
+    say(player, "play b A1")
+    assert ask(player, "play w A1") == "? illegal move A1: the point is occupied\n\n"
+
+
+def test_superko_looks_back_beyond_the_room_that_a_game_began_with() -> None:
+    player = engine(size=5)
+    say(
+        player,
+        *(f"play b {point}" for point in ("B4", "A3", "B2")),
+        *(f"play w {point}" for point in ("C4", "D3", "C2")),
+    )
+    say(player, "play b C3", "play w B3")  # White takes the ko
+    for _ in range(150):
+        say(player, "play b pass", "play w pass")
+    assert ask(player, "play b C3") == "? illegal move C3: the move repeats an earlier position\n\n"
+    say(player, "play b E1", "play w E5", "play b C3")
+
+
+def test_a_match_keeps_its_limit_of_moves() -> None:
+    player = engine(size=3)
+    player.new_game(long_games(player.rules))
+    say(player, *["play b pass"] * 32)  # White's are put in
+    assert ask(player, "play b B2") == "? illegal move B2: the move limit has been reached\n\n"
 
 
 def test_undo_leads_back_to_every_earlier_position() -> None:

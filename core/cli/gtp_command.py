@@ -67,11 +67,10 @@ def make_engine(parsed: Parsed) -> Any:
 
     from tengen.envs.go.rules import named_rules
     from tengen.evaluation.go.engine import Engine
-    from tengen.evaluation.go.game import long_games
     from tengen.evaluation.go.rehearsal import Rehearsed
 
     given = parsed.values
-    rules = long_games(named_rules(given["rules"], size=given["size"], komi=given["komi"]))
+    rules = named_rules(given["rules"], size=given["size"], komi=given["komi"])
     spec = _spec(parsed)
     settings = spec.settings(given["playouts"], given["time"], given["resign"])
     settings = dataclasses.replace(settings, removes_dead=given["rules"] != "tromp-taylor")

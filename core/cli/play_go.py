@@ -59,7 +59,6 @@ def run_of(folder: Path, color: str) -> int:
     human = _color(color)
 
     from tengen.evaluation.go.engine import Engine, EngineSettings
-    from tengen.evaluation.go.game import long_games
     from tengen.evaluation.go.makers import network_maker
     from tengen.evaluation.go.rehearsal import Rehearsed
     from tengen.evaluation.go.run_maker import RunMaker
@@ -70,7 +69,7 @@ def run_of(folder: Path, color: str) -> int:
     maker = network_maker(str(folder), {}, 1, searches=True)
     assert isinstance(maker, RunMaker)
     settings = EngineSettings(playouts=1, removes_dead=True)
-    _play(Engine(Rehearsed(maker), long_games(maker.simulator.rules), settings), human)
+    _play(Engine(Rehearsed(maker), maker.simulator.rules, settings), human)
     return 0
 
 

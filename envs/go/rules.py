@@ -15,6 +15,7 @@ from tengen.envs.go.coordinates import most_fixed_handicap
 from tengen.errors import UserError, did_you_mean
 
 MAX_SIZE = 19
+MOST_MOVES = 32_000  # of a game: states count them in 16 bits
 _MAX_KOMI = 1000  # more than any board has points; some programs ask for a certain win
 
 Scoring = Literal["area", "territory"]
@@ -116,10 +117,9 @@ class Rules:
         if not _is_int(self.handicap) or not (self.handicap == 0 or 2 <= self.handicap <= most):
             options = f"0 or from 2 to {most}" if most >= 2 else "0"
             raise UserError(f"handicap on {self.size}x{self.size} must be {options}, got {self.handicap!r}")
-        if not _is_int(self.max_moves) or not (self.max_moves == 0 or self.handicap < self.max_moves <= 32_000):
-            raise UserError(
-                f"max_moves must be 0 (twice the points) or from {self.handicap + 1} to 32000, got {self.max_moves!r}"
-            )
+        if not _is_int(self.max_moves) or not (self.max_moves == 0 or self.handicap < self.max_moves <= MOST_MOVES):
+            span = f"from {self.handicap + 1} to {MOST_MOVES}"
+            raise UserError(f"max_moves must be 0 (twice the points) or {span}, got {self.max_moves!r}")
 
     @classmethod
     def tromp_taylor(cls, size: int = 9, komi: float = 7.5, **changes: Any) -> Rules:

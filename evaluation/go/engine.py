@@ -13,12 +13,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tengen.envs.go.coordinates import BLACK, WHITE
-from tengen.envs.go.rules import Rules
+from tengen.envs.go.rules import MOST_MOVES, Rules
 from tengen.envs.go.simulator import Go
 from tengen.errors import UserError
 from tengen.evaluation.go.clock import Clock
 from tengen.evaluation.go.estimate import estimated_ownership
-from tengen.evaluation.go.game import Game, Move
+from tengen.evaluation.go.game import Game, Move, long_games
 from tengen.evaluation.go.thinkers import Maker, Thought, sensible
 from tengen.planners.mcts.budget import Budget
 from tengen.types import Array, Bools
@@ -67,7 +67,7 @@ class Engine:
 
     Args:
         maker: Makes what thinks.
-        rules: Of the first game.
+        rules: Of the first game. Where their `max_moves` is 0, a game may have any number of moves, up to 32000.
         settings: How to play.
         seed: Of all that is drawn.
     """
@@ -98,16 +98,14 @@ class Engine:
             seed: Another seed from now on: the same seed plays the same game.
         """
         rules = rules or self._rules
-        self._begin(rules, Game(Go(rules, self._maker.planes(rules.size))), seed=seed)
+        self._begin(rules, Game(self._simulator(rules)), seed=seed)
 
     def set_rules(self, rules: Rules) -> None:
         """Go on with the same board under other rules of the same size; UserError where they can't be played by."""
         assert rules.size == self._rules.size, "another size needs a new game"
         # What superko looks back on is kept as the rule of ko needs it.
-        if (rules.ko, rules.move_limit) == (self._rules.ko, self._rules.move_limit):
-            simulator = Go(_with_bonus(rules, self.handicap), self._maker.planes(rules.size))
-            self._thinker = self._maker(simulator)
-            self.game = self.game.under(simulator)
+        if (rules.ko, rules.max_moves) == (self._rules.ko, self._rules.max_moves):
+            self._go_on_under(_with_bonus(rules, self.handicap))
         elif not self.game.moves and not self.game.start.any():
             self.new_game(rules)
         else:
@@ -137,10 +135,27 @@ class Engine:
             UserError: The thinker can't play by the rules.
         """
         rules = rules or self._rules
-        game = Game(Go(_with_bonus(rules, handicap), self._maker.planes(rules.size)), board, to_move)
+        moves = list(moves)
+        game = Game(self._simulator(_with_bonus(rules, handicap), len(moves)), board, to_move)
         for color, action in moves:
             game.play(color, action)
         self._begin(rules, game, handicap)
+
+    def _simulator(self, rules: Rules, played: int = 0) -> Go:
+        """Return what knows the rules, with room for many more moves than there were."""
+        return Go(long_games(rules, played), self._maker.planes(rules.size))
+
+    def _go_on_under(self, rules: Rules) -> None:
+        """Go on with the game under other rules, or with more room; what was thought of it is forgotten."""
+        simulator = self._simulator(rules, int(self.game.states.moves[0]))
+        self._thinker = self._maker(simulator)  # may fail; nothing has changed by then
+        self.game = self.game.under(simulator)
+
+    def _make_room(self) -> None:
+        """See to it that where the rules have no limit of moves the game is far from that of its simulator."""
+        limit, played = self.game.simulator.rules.move_limit, int(self.game.states.moves[0])
+        if self._rules.max_moves == 0 and limit < MOST_MOVES and limit - played <= self._rules.num_points:
+            self._go_on_under(_with_bonus(self._rules, self.handicap))
 
     def _begin(self, rules: Rules, game: Game, handicap: int = 0, seed: int | None = None) -> None:
         """Make a game that was prepared the engine's own."""
@@ -157,6 +172,7 @@ class Engine:
         Raises:
             IllegalMoveError: The rules forbid it.
         """
+        self._make_room()
         self.game.play(color, action)
 
     def genmove(
@@ -194,6 +210,7 @@ class Engine:
         only: Bools | None = None,
     ) -> Chosen:
         """Choose a move for a side without playing it; see `genmove`."""
+        self._make_room()
         game, pass_action = self.game, self.game.size**2
         wins = color * game.score() > 0
         allowed = self._allowed(color, only)
@@ -215,6 +232,7 @@ class Engine:
             interrupted: Says when to end.
             only: The actions [A] to look at; all that make sense, unless given or none of these does.
         """
+        self._make_room()
         allowed = self._allowed(color, only)
         game = self.game.turned(color)
         yield self._thinker.think(game, allowed, Budget(seconds=min(period, _FIRST_LOOK)), self._rng)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tengen.envs.go.coordinates import vertex_of
-from tengen.envs.go.rules import Refusal, Rules
+from tengen.envs.go.rules import MOST_MOVES, Refusal, Rules
 from tengen.envs.go.simulator import Go
 from tengen.envs.go.states import GoStates
 from tengen.types import Array, Bools
@@ -151,9 +151,11 @@ class Game:
         return count
 
     def under(self, simulator: Go) -> Game:
-        """Return the same game under rules that differ in komi only."""
+        """Return the same game under rules that differ in komi, scoring, or room for more moves only."""
         game = Game(simulator, self.start, int(self.line[0].states.to_move[0]))
-        game.line, game.moves, game._lengths = list(self.line), list(self.moves), list(self._lengths)
+        room = game.states.history.shape[1]
+        game.line = [Stage(_with_room(stage.states, room), stage.action) for stage in self.line]
+        game.moves, game._lengths = list(self.moves), list(self._lengths)
         return game
 
     def _turned_to(self, color: int) -> list[Stage]:
@@ -179,9 +181,22 @@ class Game:
         return line
 
 
-def long_games(rules: Rules) -> Rules:
-    """Return rules with room for a game that is played on until the last dead stone has been taken."""
-    return replace(rules, max_moves=max(3 * rules.size**2, 64)) if rules.max_moves == 0 else rules
+def long_games(rules: Rules, played: int = 0) -> Rules:
+    """Return rules with room for a game that is played on until the last dead stone has been taken.
+
+    Args:
+        rules: Any; those that have a limit of moves keep it.
+        played: Moves so far, after which there is as much room again. There is none beyond 32000 moves in all.
+    """
+    if rules.max_moves:
+        return rules
+    return replace(rules, max_moves=min(played + max(3 * rules.size**2, 64), MOST_MOVES))
+
+
+def _with_room(states: GoStates, room: int) -> GoStates:
+    """Return a position with room for so many entries of history, the same where it has that already."""
+    missing = room - states.history.shape[1]
+    return states._replace(history=np.pad(states.history, ((0, 0), (0, missing)))) if missing > 0 else states
 
 
 def _going_on(states: GoStates) -> GoStates:

@@ -16,7 +16,7 @@ from tengen.envs.go.rules import Rules
 from tengen.errors import UserError
 from tengen.evaluation.go.board_text import board_text
 from tengen.evaluation.go.engine import chains
-from tengen.evaluation.go.game import IllegalMoveError, long_games
+from tengen.evaluation.go.game import IllegalMoveError
 from tengen.evaluation.go.gtp import SYNTAX_ERROR, Call, Command, CommandError, color, integer, number, vertex, word
 from tengen.evaluation.go.gtp_analysis import ANALYSIS
 from tengen.evaluation.go.kata_rules import BONUSES, KATA_NAMES, kata_rules, rules_by_kata_name
@@ -65,9 +65,8 @@ def _quit(call: Call) -> str:
 
 def _boardsize(call: Call) -> str:
     size = integer(word(call, 0))
-    rules = replace(call.engine.rules, max_moves=0)
     try:
-        call.engine.new_game(long_games(replace(rules, size=size)))
+        call.engine.new_game(replace(call.engine.rules, size=size))
     except UserError as error:
         print(f"tengen: error: boardsize {size}: {' '.join(str(error).split())}", file=sys.stderr)  # GTP has no room
         raise CommandError("unacceptable size") from error
@@ -155,7 +154,7 @@ def _loadsgf(call: Call) -> str:
         board, rules = record.board, call.engine.rules
         handicap = int((board > 0).sum()) if record.to_move == WHITE and not (board < 0).any() else 0
         komi = rules.komi if record.komi is None else record.komi
-        rules = long_games(replace(rules, size=record.size, komi=komi, max_moves=0))
+        rules = replace(rules, size=record.size, komi=komi)
         call.engine.set_up(board, record.to_move, handicap, rules, moves)
     except (UserError, ValueError) as error:
         raise CommandError(f"cannot load file: {error}") from error
