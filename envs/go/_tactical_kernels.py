@@ -107,16 +107,16 @@ def _play_on(
     """Play a game to its end; return how many moves there were."""
     w = np.uint64(n + 1)
     num_moves = 0
-    x = _mixed(seed)
+    x = mixed(seed)
     while passes < 2 and num_moves < 3 * n * n:
         played = _ZERO
         x ^= x << np.uint64(13)  # xorshift64 (Marsaglia 2003)
         x ^= x >> np.uint64(7)
         x ^= x << np.uint64(17)
         if last and (x & np.uint64(7)) < np.uint64(_OFTEN):
-            count = _answers(chains, w, last, color, choices)
+            count = answers(chains, w, last, color, choices)
             if count == 0 and len(shapes):
-                count = _shapely(chains, w, last, shapes, choices)
+                count = shapely(chains, w, last, shapes, choices)
             played = _drawn(chains, w, choices, count, color, ko, (x >> np.uint64(8)) & np.uint64(0xFFFF))
         if played == _ZERO and num_empty > _ZERO:
             played = any_move(chains, w, color, num_empty, ko, ((x >> _HALF) * num_empty) >> _HALF)
@@ -134,7 +134,7 @@ def _play_on(
 
 
 @njit(makes_arrays=False, forceinline=True)
-def _mixed(seed: Any) -> Any:
+def mixed(seed: Any) -> Any:
     """Return a number without a likeness for seeds that may be 0, 1, 2; never 0 (SplitMix64: Steele et al. 2014)."""
     z = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -214,7 +214,7 @@ def escapes(chains: Chains, w: Any, p: Any, color: int) -> bool:
 
 
 @njit(makes_arrays=False)
-def _answers(chains: Chains, w: Any, last: Any, color: int, choices: NDArray[np.uint64]) -> int:
+def answers(chains: Chains, w: Any, last: Any, color: int, choices: NDArray[np.uint64]) -> int:
     """Write the points that save what the last move put into atari, or take it; return how many."""
     count = 0
     for k in range(4):
@@ -247,7 +247,7 @@ def surroundings(chains: Chains, w: Any, p: Any) -> Any:
 
 
 @njit(makes_arrays=False)
-def _shapely(chains: Chains, w: Any, last: Any, shapes: NDArray[np.bool_], choices: NDArray[np.uint64]) -> int:
+def shapely(chains: Chains, w: Any, last: Any, shapes: NDArray[np.bool_], choices: NDArray[np.uint64]) -> int:
     """Write the empty points around the last move whose surroundings are a shape; return how many."""
     count = 0
     row = last - w - _ONE

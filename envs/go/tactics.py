@@ -1,6 +1,7 @@
 """Playouts of Go with a little sense, as an option: answers to atari, and 3x3 shapes beside the last move.
 
-They are slower than light playouts, and far better judges. See `_tactical_kernels`.
+They are slower than light playouts, and far better judges. See `_tactical_kernels`, and `_ending_kernels` for those by
+which whole boards are judged.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from tengen.envs.go._ending_kernels import play_to_end
 from tengen.envs.go._tactical_kernels import play_out_tactically
 from tengen.envs.go.simulator import Go
 from tengen.envs.go.states import GoStates
@@ -62,6 +64,21 @@ def tactical_playouts(go: Go, *, shapes: bool = True) -> Callable[[GoStates, NDA
         return Playouts(values, first)
 
     return playouts
+
+
+def final_boards(board: NDArray[np.int8], seeds: NDArray[np.uint64]) -> NDArray[np.int8]:
+    """Return how games from a board end in which nobody breaks up a seki without a reason, int8 [G, N, N].
+
+    Black begins the even ones, White the others. The rules are simple ko and no suicide.
+
+    Args:
+        board: The position [N, N]: 1 black, -1 white; every chain has a liberty.
+        seeds: Of each game [G].
+    """
+    ends = np.empty((len(seeds), *board.shape), np.int8)
+    to_move = np.where(np.arange(len(seeds)) % 2, -1, 1).astype(np.int8)
+    play_to_end(np.ascontiguousarray(board), to_move, shape_table(), seeds, ends)
+    return ends
 
 
 @cache

@@ -17,14 +17,13 @@ from tengen.envs.go.rules import MOST_MOVES, Rules
 from tengen.envs.go.simulator import Go
 from tengen.errors import UserError
 from tengen.evaluation.go.clock import Clock
-from tengen.evaluation.go.estimate import estimated_ownership
+from tengen.evaluation.go.estimate import dead_stones, estimated_ownership
 from tengen.evaluation.go.game import Game, Move, long_games
 from tengen.evaluation.go.thinkers import Maker, Thought, sensible
 from tengen.planners.mcts.budget import Budget
 from tengen.types import Array, Bools
 
 _RESIGN_TURNS = 3  # in a row with a hopeless value, before it resigns
-_DEAD = 0.6  # of how far the other side owns a dead stone's point, from -1 to 1
 _FIRST_LOOK: Final = 0.05  # seconds until an analysis says something for the first time
 
 
@@ -249,7 +248,7 @@ class Engine:
         self._hopeless = {BLACK: 0, WHITE: 0}
 
     def ownership(self, game: Game | None = None) -> Array:
-        """Return whose each point will be, [N, N] from -1 white to 1 black, by playing on at random.
+        """Return whose each point will be, [N, N] from -1 white to 1 black; see `estimated_ownership`.
 
         Args:
             game: Of these rules; the engine's own unless given.
@@ -261,13 +260,7 @@ class Engine:
 
     def dead(self) -> Bools:
         """Return the stones [N, N] that look dead, chains as a whole: their points will be the other side's."""
-        board = self.game.board
-        against = -self.ownership() * board
-        dead = np.zeros(board.shape, np.bool_)
-        for chain in chains(board):
-            rows, columns = zip(*chain, strict=True)
-            dead[list(rows), list(columns)] = against[list(rows), list(columns)].mean() > _DEAD
-        return dead
+        return dead_stones(self.game.board, self.ownership())
 
     def score(self) -> float:
         """Return black's points less white's and komi, as the game stands."""
@@ -316,21 +309,3 @@ def _with_bonus(rules: Rules, handicap: int) -> Rules:
     """Return rules with White's bonus for handicap stones in the komi."""
     bonus = {"none": 0, "n": handicap, "n-1": max(0, handicap - 1)}[rules.handicap_bonus]
     return replace(rules, komi=rules.komi + bonus)
-
-
-def chains(board: Array) -> list[list[tuple[int, int]]]:
-    """Return the points (row, column) of each chain on a board [N, N]."""
-    stones = {(y, x): int(board[y, x]) for y, x in zip(*np.nonzero(board), strict=True)}
-    found = []
-    while stones:
-        point, color = stones.popitem()
-        chain, queue = [], [point]
-        while queue:
-            y, x = queue.pop()
-            chain.append((int(y), int(x)))
-            for near in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
-                if stones.get(near) == color:
-                    del stones[near]
-                    queue.append(near)
-        found.append(sorted(chain))
-    return sorted(found)

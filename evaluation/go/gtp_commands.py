@@ -15,7 +15,7 @@ from tengen.envs.go.coordinates import BLACK, WHITE, fixed_handicap, letter_of, 
 from tengen.envs.go.rules import Rules
 from tengen.errors import UserError
 from tengen.evaluation.go.board_text import board_text
-from tengen.evaluation.go.engine import chains
+from tengen.evaluation.go.estimate import chains
 from tengen.evaluation.go.game import IllegalMoveError
 from tengen.evaluation.go.gtp import SYNTAX_ERROR, Call, Command, CommandError, color, integer, number, vertex, word
 from tengen.evaluation.go.gtp_analysis import ANALYSIS

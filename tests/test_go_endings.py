@@ -1,0 +1,217 @@
+"""Ends of games: which stones are dead, whose the points are, and the playouts that tell."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+from gtp_helpers import engine, say
+from numpy.typing import NDArray
+
+from tengen.envs.go import _ending_kernels as kernels
+from tengen.envs.go._chain_kernels import can_breathe, load, make_chains, padded, press
+from tengen.envs.go.rules import Rules
+from tengen.envs.go.simulator import Go
+from tengen.envs.go.tactics import final_boards
+from tengen.evaluation.go.estimate import dead_stones, estimated_ownership
+from tengen.evaluation.go.game import Game
+
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")  # where kernels run uncompiled
+
+INTERPRETED = bool(vars(numba.config)["DISABLE_JIT"])
+GAMES = 8 if INTERPRETED else 400
+
+# X and O are alive, x and o dead.
+SEKI_OF_SHARED_LIBERTIES = """
+    .XO.XO.
+    XXO.XOO
+    .XOOXO.
+    XXOXXOO
+    .XOXOO.
+    XXOXO..
+    .XOXO.."""
+SEKI_WITH_AN_EYE_EACH = """
+    .X.O.OX
+    XXXOOOX
+    OOOXXXX
+    .OOXX.X
+    OOOX.XX
+    .OOXXX.
+    OOOX.XX"""
+BENT_FOUR_IN_THE_CORNER = """
+    XX.oX.X
+    XoooXXX
+    .oXXX.X
+    ooX.XXX
+    XXXXX.X
+    .X.XXXX
+    XXXX.X."""
+NAKADE_OF_THREE = """
+    .X.oX.X
+    ooooXXX
+    XXXX.X.
+    .X.XXXX
+    XXXX.X.
+    .X.XXXX
+    XXXX.X."""
+NAKADE_OF_FIVE = """
+    ..oX.X.
+    X.oXXXX
+    .ooX.X.
+    ooXXXXX
+    XXX.X.X
+    .X.XXXX
+    XXXX.X."""
+TWO_EYES_IN_A_CORNER = """
+    .O.OX.X
+    OOOOXXX
+    XXXX.X.
+    .X.XXXX
+    XXXX.X.
+    .X.XXXX
+    XXXX.X."""
+FOUR_IN_A_ROW = """
+    ....OX.
+    OOOOOXX
+    XXXXXX.
+    .X.X.XX
+    XXXXXXX
+    .X.X.X.
+    XXXXXXX"""
+A_LONE_STONE_ON_EITHER_SIDE = """
+    ....XO.O.
+    .o..XO.OO
+    ....XOO..
+    ....XO.x.
+    ..XXXO...
+    XXX.XOOOO
+    ....XXXXO
+    .o....X.X
+    ......XXX"""
+A_BIG_DEAD_GROUP = """
+    .XXXXXXXX
+    XXoooooXX
+    Xoo.oooX.
+    XoooooXXX
+    XXoooXX.X
+    OXXXXXXXX
+    OOOOOOOOO
+    .OO.O.O.O
+    OOOOOOOOO"""
+POSITIONS = {
+    name.lower().replace("_", " "): drawing
+    for name, drawing in list(globals().items())
+    if name.isupper() and isinstance(drawing, str)
+}
+
+
+def read(drawing: str) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """Return a drawing's stones, and which of them are dead."""
+    rows = drawing.split()
+    stones = [[{"X": 1, "O": -1, ".": 0}[mark.upper()] for mark in row] for row in rows]
+    return np.array(stones, np.int8), np.array([[mark.islower() for mark in row] for row in rows])
+
+
+def swapped(drawing: str) -> str:
+    return drawing.translate(str.maketrans("XOxo", "OXox"))
+
+
+@pytest.mark.skipif(INTERPRETED, reason="hundreds of games")
+@pytest.mark.parametrize("colors", ["as drawn", "swapped"])
+@pytest.mark.parametrize("name", POSITIONS)
+def test_stones_are_dead_or_alive_as_drawn(name: str, colors: str) -> None:
+    stones, dead = read(POSITIONS[name] if colors == "as drawn" else swapped(POSITIONS[name]))
+    game = Game(Go(Rules(len(stones))), stones)
+    for seed in range(5):
+        ownership = estimated_ownership(game, np.random.default_rng(seed))
+        assert (dead_stones(stones, ownership) == dead).all(), seed
+
+
+def test_shared_liberties_of_a_seki_are_nobodys() -> None:
+    stones, _ = read(SEKI_OF_SHARED_LIBERTIES)
+    ownership = estimated_ownership(Game(Go(Rules(7)), stones), np.random.default_rng(0), 10)
+    assert ownership[:2, 3].tolist() == [0, 0]
+    assert (ownership[stones != 0] == stones[stones != 0]).all()
+
+
+GNU_GOS_GAME = """
+    E5 D4 C3 C4 D3 E4 E3 F4 F3 G4 H2 C7 B4 B5 B3 H3 G2 G7 A5 B6 J3 J4 J2 A6 G3 H4 A4 pass pass"""
+"""GNU Go 3.8 against itself at level 1, seed 21, which calls E5 dead and counts W+30.5."""
+
+
+@pytest.mark.skipif(INTERPRETED, reason="hundreds of games")
+def test_a_finished_game_is_counted_as_gnu_go_counts_it() -> None:
+    player = engine()
+    say(player, "kata-set-rules chinese")
+    for number, vertex in enumerate(GNU_GOS_GAME.split()):
+        say(player, f"play {'bw'[number % 2]} {vertex}")
+    assert say(player, "final_status_list dead") == "E5"
+    assert say(player, "final_score") == "W+30.5"
+
+
+def test_final_boards_depend_on_the_seeds_alone_and_either_side_begins() -> None:
+    board = np.zeros((3, 3), np.int8)
+    seeds = np.arange(12).astype(np.uint64)
+    ends = final_boards(board, seeds)
+    assert (ends == final_boards(board, seeds)).all()
+    assert (ends[:6] == final_boards(board, seeds[:6])).all()
+    assert len({end.tobytes() for end in ends}) > 2
+    between = np.array([[1, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0], [-1, -1, -1, -1]], np.int8)
+    points = final_boards(between, np.arange(200).astype(np.uint64)).sum(axis=(1, 2))
+    assert points[::2].mean() > 1 > -1 > points[1::2].mean()
+
+
+def slow_look(stones: NDArray[np.int8], y: int, x: int, color: int) -> bool:
+    """Whether a stone puts its own chain of two or more into atari, takes none, and isn't a shape to kill by."""
+    after, n = stones.copy(), len(stones)
+    after[y, x] = color
+
+    def around(point: tuple[int, int]) -> list[tuple[int, int]]:
+        v, u = point
+        return [(b, a) for b, a in ((v - 1, u), (v + 1, u), (v, u - 1), (v, u + 1)) if 0 <= b < n and 0 <= a < n]
+
+    def chain(start: tuple[int, int]) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
+        found, liberties, waiting = {start}, set(), [start]
+        while waiting:
+            for other in around(waiting.pop()):
+                if after[other] == 0:
+                    liberties.add(other)
+                elif after[other] == after[start] and other not in found:
+                    found.add(other)
+                    waiting.append(other)
+        return found, liberties
+
+    if any(after[other] == -color and not chain(other)[1] for other in around((y, x))):
+        return False
+    own, liberties = chain((y, x))
+    if len(liberties) != 1 or len(own) == 1:
+        return False
+    (last,) = liberties
+    if all(after[other] == color for other in around(last)):
+        return True
+    degrees = sorted(sum(other in own for other in around(stone)) for stone in own)
+    bent = any(len(around(stone)) == 2 and set(around(stone)) <= own for stone in own) and len(own) == 4
+    known = [[2, 2, 2, 2], [1, 1, 1, 3], [1, 1, 1, 1, 4], [1, 2, 2, 2, 3], [1, 1, 2, 2, 2, 4]]
+    return len(own) > 3 and not bent and degrees not in known
+
+
+def test_moves_that_throw_stones_away_are_those_of_a_slow_look() -> None:
+    size, chains, rng = 5, make_chains(5), np.random.default_rng(0)
+    go, seen = Go(Rules(size)), []
+    states = go.init(rng, 3 if INTERPRETED else 200)
+    for _ in range(40):
+        legal = go.legal(states)
+        states = go.step(states, np.array([rng.choice(np.flatnonzero(row)) for row in legal]))[0]
+        for stones in states.board:
+            load(chains, stones)
+            for y, x in zip(*(stones == 0).nonzero(), strict=True):
+                p, w = padded(int(y) * size + int(x), size), np.uint64(size + 1)
+                for color in (1, 2):
+                    if not can_breathe(chains, w, np.uint64(p), color):
+                        continue
+                    press(chains, w, np.uint64(p), -1)
+                    found = kernels.throws_away(chains, w, np.uint64(p), color)
+                    press(chains, w, np.uint64(p), 1)
+                    assert found == slow_look(stones, int(y), int(x), 3 - 2 * color), (stones, y, x, color)
+                    seen.append(found)
+    assert INTERPRETED or 500 < sum(seen) < len(seen) - 500
