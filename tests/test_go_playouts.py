@@ -15,6 +15,7 @@ from tengen.envs.go import _playout_kernels as kernels
 from tengen.envs.go.rules import Rules
 from tengen.envs.go.simulator import Go
 from tengen.envs.go.states import GoStates
+from tengen.envs.go.tactics import tactical_playouts
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]  # numba sets its settings by name
 RNG = np.random.default_rng(0)  # Go draws nothing
@@ -116,7 +117,8 @@ def test_values_and_first_moves_are_those_of_the_game_played() -> None:
     go, states, twins = middle_games(5, 4 if INTERPRETED else 30, seed=2)
     seeds = np.arange(len(twins), dtype=np.uint64) + np.uint64(1)
     values, first = np.zeros(len(twins)), np.ones((len(twins), go.num_actions), np.int8)
-    kernels.play_out(states.board, states.to_move, states.ko, states.passes, seeds, 0.5, values, first)
+    komi = np.full(len(twins), 0.5)
+    kernels.play_out(states.board, states.to_move, states.ko, states.passes, seeds, komi, values, first)
     for row, twin in enumerate(twins):
         if twin.over:
             assert values[row] == 0
@@ -170,6 +172,17 @@ def test_komi_and_the_bonus_of_a_handicap_decide_a_playout() -> None:
         assert go.playouts(go.setup(board), np.array([1], np.uint64)).value == value
     go = Go(Rules.chinese(7, komi=46.5, handicap=4))
     assert go.playouts(go.setup(board), np.array([1], np.uint64)).value == -1
+
+
+@pytest.mark.parametrize("tactical", [False, True])
+def test_by_territory_a_playout_counts_eyes_and_prisoners(tactical: bool) -> None:
+    board = np.ones((1, 7, 7), np.int8)
+    board[0, 0, 0] = board[0, 2, 2] = 0
+    for komi, captured, value in ((1.5, (0, 0), 1), (2.5, (0, 0), -1), (5.5, (5, 1), 1), (6.5, (5, 1), -1)):
+        go = Go(Rules(size=7, komi=komi, scoring="territory"))
+        play = tactical_playouts(go) if tactical else go.playouts
+        states = go.setup(board)._replace(captured=np.array([captured], np.int16))
+        assert play(states, np.array([1], np.uint64)).value == value == np.sign(go.score(states))
 
 
 @pytest.mark.skipif(INTERPRETED, reason="it is kernels that hold no lock")

@@ -27,7 +27,7 @@ def play_out(
     ko: NDArray[np.int16],
     passes: NDArray[np.int8],
     seeds: NDArray[np.uint64],
-    komi: float,
+    komi: Floats,
     values: Floats,
     first: NDArray[np.int8],
 ) -> None:
@@ -39,7 +39,7 @@ def play_out(
         ko: The points where simple ko forbids to play [B], or -1.
         passes: Passes in a row [B].
         seeds: Of each game, [B], any but 0; close ones make games that are alike.
-        komi: White's.
+        komi: What black's area has to exceed white's by [B].
         values: Gets 1 where the side to move wins, -1 where it loses, 0 for a draw [B].
         first: Gets who was the first to play each action [B, A]: 1 the side to move, -1 the other, 0 nobody; or [0, A].
     """
@@ -59,7 +59,7 @@ def play_out(
         num_empty = load(chains, boards[b])
         forbidden = padded(ko[b], n) if ko[b] >= 0 else _ZERO
         num_moves, _ = play_on(chains, n, color, num_empty, forbidden, passes[b], seeds[b], record)
-        margin = area(chains, n) - komi
+        margin = area(chains, n) - komi[b]
         if to_move[b] < 0:
             margin = -margin
         values[b] = 1.0 if margin > 0 else (-1.0 if margin < 0 else 0.0)

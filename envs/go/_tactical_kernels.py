@@ -45,7 +45,7 @@ def play_out_tactically(
     last: NDArray[np.int16],
     shapes: NDArray[np.bool_],
     seeds: NDArray[np.uint64],
-    komi: float,
+    komi: Floats,
     values: Floats,
     first: NDArray[np.int8],
 ) -> None:
@@ -60,7 +60,7 @@ def play_out_tactically(
         shapes: Which surroundings of an empty point are worth a move [4 ** 8]: two bits of colour for each neighbour,
             in reading order; or [0].
         seeds: Of each game.
-        komi: White's.
+        komi: What black's area has to exceed white's by [B].
         values: Gets the outcomes.
         first: Gets who was first.
     """
@@ -80,7 +80,7 @@ def play_out_tactically(
         if before and chains.color[before] != 3 - color:
             before = _ZERO
         num_moves = _play_on(chains, n, color, num_empty, point, passes[b], before, shapes, seeds[b], record, choices)
-        margin = area(chains, n) - komi
+        margin = area(chains, n) - komi[b]
         if to_move[b] < 0:
             margin = -margin
         values[b] = 1.0 if margin > 0 else (-1.0 if margin < 0 else 0.0)

@@ -217,14 +217,28 @@ class Go:
     def playouts(self, states: GoStates, seeds: NDArray[np.uint64]) -> Playouts:
         """Play one light random game from each state [B] to its end, by its own seed [B]; 0 where it is over.
 
-        Players fill no eyes of their own; rules are area scoring with all of the komi, simple ko, and no suicide.
+        Players fill no eyes of their own; rules are simple ko and no suicide, and the komi is `playout_komi`.
         """
         values = np.empty(len(states.board))
         first = np.empty((len(values), self.num_actions), np.int8)
         scrambled = _scramble(np.asarray(seeds, np.uint64))
-        komi = float(self.rules.total_komi)
+        komi = self.playout_komi(states)
         play_out(states.board, states.to_move, states.ko, states.passes, scrambled, komi, values, first)
         return Playouts(values, first)
+
+    def playout_komi(self, states: GoStates) -> Floats:
+        """Return by how many points black's area at a playout's end has to exceed white's for a draw, [B].
+
+        By area, all of the komi. By territory a side's points are its area less the stones that it has put down in the
+        game, each of which lies on its area or is the other's prisoner. A playout goes on until nothing is left to
+        fill, and how many stones each side puts down meanwhile is chance: they are taken to be as many. Those so far
+        are the stones on the board and the prisoners.
+        """
+        komi = np.full(len(states.board), float(self.rules.total_komi))
+        if self.rules.scoring == "territory":
+            captured = states.captured.astype(np.int64)
+            komi += states.board.sum(axis=(1, 2), dtype=np.int64) - captured[:, 0] + captured[:, 1]
+        return komi
 
     @property
     def num_symmetries(self) -> int:

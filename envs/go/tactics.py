@@ -45,7 +45,6 @@ _COLORS = {".": (0,), "X": (1,), "O": (2,), "#": (3,), "x": (0, 2, 3), "o": (0, 
 def tactical_playouts(go: Go, *, shapes: bool = True) -> Callable[[GoStates, NDArray[np.uint64]], Playouts]:
     """Return a function like `Go.playouts` whose players answer atari and, with `shapes`, make shape."""
     table = shape_table() if shapes else np.zeros(0, np.bool_)
-    komi = float(go.rules.total_komi)
 
     def playouts(states: GoStates, seeds: NDArray[np.uint64]) -> Playouts:
         values, first = np.empty(len(states.board)), np.empty((len(states.board), go.num_actions), np.int8)
@@ -57,7 +56,7 @@ def tactical_playouts(go: Go, *, shapes: bool = True) -> Callable[[GoStates, NDA
             np.ascontiguousarray(states.last[:, 0]),
             table,
             seeds,
-            komi,
+            go.playout_komi(states),
             values,
             first,
         )

@@ -24,6 +24,8 @@ from tengen.planners.mcts.budget import Budget
 from tengen.types import Array, Bools
 
 _RESIGN_TURNS = 3  # in a row with a hopeless value, before it resigns
+_CLEAR: Final = 0.5  # of how far a point is one side's, from 0 to 1, where a game that ends now is counted rightly
+_SETTLED: Final = 0.95  # of the same, where by territory neither side plays any more
 _FIRST_LOOK: Final = 0.05  # seconds until an analysis says something for the first time
 
 
@@ -211,10 +213,11 @@ class Engine:
         """Choose a move for a side without playing it; see `genmove`."""
         self._make_room()
         game, pass_action = self.game, self.game.size**2
-        wins = color * game.score() > 0
+        wins = color * (self.score() if self._by_territory else game.score()) > 0
         allowed = self._allowed(color, only)
-        if allowed[-1] and wins and game.moves and game.moves[-1] == Move(-color, pass_action):
-            return Chosen(pass_action, None)  # the game ends, and is won
+        passed = bool(game.moves) and game.moves[-1] == Move(-color, pass_action)
+        if allowed[-1] and wins and (passed or (self._by_territory and self._nothing_is_open())):
+            return Chosen(pass_action, None)  # the game ends, or may, and is won
         if not allowed[:-1].any():
             return Chosen(pass_action, None)
         thought = self._think(game.turned(color), allowed, self._budget(color), on_thought, period)
@@ -264,11 +267,29 @@ class Engine:
 
     def score(self) -> float:
         """Return black's points less white's and komi, as the game stands."""
-        return self.game.score(self.dead() if self.settings.removes_dead else None)
+        return self.game.score(self.dead() if self.removes_dead else None)
+
+    @property
+    def removes_dead(self) -> bool:
+        """Whether the score leaves out stones that look dead: as the settings say, and always by territory.
+
+        To take them costs points there.
+        """
+        return self.settings.removes_dead or self._by_territory
+
+    @property
+    def _by_territory(self) -> bool:
+        return self._rules.scoring == "territory"
+
+    def _nothing_is_open(self) -> bool:
+        """Return whether each point is clearly the side's who has it once dead stones are taken."""
+        return bool((self.game.owners(self.dead()) * self.ownership() >= _CLEAR).all())
 
     def _allowed(self, color: int, only: Bools | None) -> Bools:
         """Return the actions [A] to think about."""
         allowed = sensible(self.game, color)
+        if self._by_territory and allowed[-1]:  # a move costs a point where nothing is to be had or lost any more
+            allowed[:-1] &= np.abs(self.ownership()).reshape(-1) < _SETTLED
         return allowed & only if only is not None and (allowed & only).any() else allowed
 
     def _budget(self, color: int) -> Budget:

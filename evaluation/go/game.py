@@ -143,6 +143,12 @@ class Game:
         """Return black's points less white's and komi, if the board is counted as it is, less dead stones [N, N]."""
         return float(self.simulator.score(self.states, None if dead is None else dead[None])[0])
 
+    def owners(self, dead: Bools) -> Array:
+        """Return whose each point is once dead stones [N, N] are taken, [N, N]: 1 black's, -1 white's, 0 nobody's."""
+        left = self.states._replace(board=np.where(dead, np.int8(0), self.states.board))
+        owners: Array = self.simulator.ownership(left)[0]
+        return owners
+
     def passes(self) -> int:
         """Return with how many passes in a row the moves so far end."""
         count = 0

@@ -127,7 +127,7 @@ def _final_status_list(call: Call) -> str:
     if status == "seki":  # alive, by area
         return ""
     # The end by rules under which nothing is removed: as it is counted. Before it: how stones look.
-    counted = engine.game.over and not engine.settings.removes_dead
+    counted = engine.game.over and not engine.removes_dead
     dead = np.zeros_like(engine.game.board, np.bool_) if counted else engine.dead()
     wanted = [chain for chain in chains(engine.game.board) if dead[chain[0]] == (status == "dead")]
     return "\n".join(" ".join(_vertices((y * engine.game.size + x for y, x in chain), call)) for chain in wanted)
