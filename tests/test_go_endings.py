@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
+from go_endings import counted_game
 from gtp_helpers import engine, say
 from numpy.typing import NDArray
 
@@ -215,3 +218,15 @@ def test_moves_that_throw_stones_away_are_those_of_a_slow_look() -> None:
                     assert found == slow_look(stones, int(y), int(x), 3 - 2 * color), (stones, y, x, color)
                     seen.append(found)
     assert INTERPRETED or 500 < sum(seen) < len(seen) - 500
+
+
+@pytest.mark.parametrize(("rules", "scoring", "komi"), [("Japanese", "territory", 0.5), ("Chinese", "area", 2.5)])
+def test_a_record_is_counted_by_the_rules_that_it_names(rules: str, scoring: str, komi: float, tmp_path: Path) -> None:
+    path = tmp_path / "game.sgf"
+    path.write_text(f"(;SZ[19]KM[0.50]RU[{rules}]RE[W+3.50]AB[dd][pp];W[pd])", "utf-8")
+    found = counted_game(path)
+    assert found is not None
+    game, margin = found
+    assert (game.simulator.rules.scoring, game.simulator.rules.komi, margin) == (scoring, komi, -3.5)
+    path.write_text("(;SZ[19]KM[6.5]RE[W+Resign];B[dd])", "utf-8")
+    assert counted_game(path) is None
