@@ -24,10 +24,8 @@ from tengen.evaluation.sweep.search_space import parse_field
 from tengen.evaluation.sweep.sweep import judged
 from tengen.presets import read_preset_file
 
-SMALL = [
-    *("sweep", "q_learning", "--env", "FrozenLake-v1", "--steps", "400", "--eval-episodes", "2"),
-    *("--field", "agent.step_size=loguniform(1e-2,1)", "agent.gamma=choice(0.9,0.99)", "--jobs", "2"),
-]
+FIELDLESS = ["sweep", "q_learning", "--env", "FrozenLake-v1", "--steps", "400", "--eval-episodes", "2", "--jobs", "2"]
+SMALL = [*FIELDLESS, "--field", "agent.step_size=loguniform(1e-2,1)", "agent.gamma=choice(0.9,0.99)"]
 
 
 def table(out: Path) -> list[dict[str, str]]:
@@ -261,15 +259,15 @@ def test_a_wrong_field_is_refused(text: str, message: str) -> None:
     ("changes", "message"),
     [
         (["--field", "agent.step_sice=uniform(0,1)"], "there is no option --agent.step-sice"),
-        (["--field", "agent.gamma=uniform(0.5,1.5)"], "agent.gamma must be"),
-        (["--field"], "--field is missing"),
+        (["--field", "agent.epsilon_end=uniform(0.5,1.5)"], "agent.epsilon_end must be"),
         (["--trials", "0"], "--trials must be at least 1"),
         (["--env", "NoSuch-v0"], "no environment is called"),
         (["--eval-period", "500"], "--eval-period must be between 1 and --steps 400, got 500"),
         (["--set", "driver"], "--set takes NAME=VALUE"),
         (["--set", "seed=3"], "--set seed: this is the sweep's own"),
         (["--field", "eval_period=int:1:10"], "--field eval_period: this is the sweep's own"),
-        (["--field", "agent.gamma=uniform:0:1", "agent.gamma=uniform:0:1"], "given twice"),
+        (["--field", "agent.epsilon_end=uniform:0:1", "agent.epsilon_end=uniform:0:1"], "given twice"),
+        (["--field", "agent.gamma=uniform:0:1"], "--field agent.gamma is given twice"),
     ],
 )
 def test_a_wrong_call_is_one_clear_line(
@@ -279,6 +277,28 @@ def test_a_wrong_call_is_one_clear_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_search_without_fields_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for fields in ([], ["--field"]):
+        assert main([*FIELDLESS, *fields, "--out", str(tmp_path / "out")]) == 2
+        assert "--field is missing" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_fields_and_settings_of_a_repeated_option_add_up(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    repeated = ["--field", "agent.step_size=loguniform(1e-2,1)", "--field=agent.gamma=choice(0.9,0.99)"]
+    repeated += ["--set", "agent.epsilon_end=0.25", "--set", "agent.initial_value=0.5"]
+    assert main([*FIELDLESS, *repeated, "--trials", "1", "--out", str(out)]) == 0
+    (row,) = table(out)
+    chosen = tomllib.loads((out / "best.toml").read_text("utf-8"))
+    config = json.loads((out / "trials" / "trial_00000" / "config.json").read_text())["agent_config"]
+    assert config["step_size"] == float(row["agent.step_size"])
+    assert config["gamma"] == float(row["agent.gamma"])
+    assert (config["epsilon_end"], config["initial_value"]) == (0.25, 0.5)
+    (settings,) = (table["agent"] for table in chosen.values())
+    assert {"step_size", "gamma", "epsilon_end", "initial_value"} <= set(settings)
 
 
 def test_another_search_in_the_same_folder_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,11 @@ class Option:
         """Whether it takes any number of values."""
         return any(get_origin(kind) in (tuple, list) for kind in _alternatives(self.kind))
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether its values add up where it is repeated: a list of names does, numbers are one value together."""
+        return self.takes_many and any(get_args(kind)[:1] in ((str,), (Path,)) for kind in _alternatives(self.kind))
+
 
 @dataclass(frozen=True)
 class Command:
@@ -92,7 +97,8 @@ def parse(command: Command, options: Sequence[Option], arguments: Sequence[str])
     """Return the values of options, or None after printing the help that was asked for.
 
     Dashes and underscores are the same in names; `--x=1` is `--x 1`; a bool is `--x`, `--no-x`, or `--x true`; several
-    values are separated by spaces or commas; `none` is None; the last one of a repeated option counts.
+    values are separated by spaces or commas; `none` is None. Of a repeated option the last one counts; only the values
+    of one that takes many names (of environments, files, assignments) add up.
 
     Raises:
         UserError: An option does not exist, lacks a value, or has a wrong one.
@@ -135,10 +141,9 @@ def _split(command: Command, options: Sequence[Option], arguments: Sequence[str]
         elif name not in named or not written.startswith("--"):
             hint = did_you_mean(f"--{name}", [f"--{known}" for known in named])
             raise UserError(f"there is no option {written}.{hint} See `{command.prog} --help`")
-        elif equals:
-            texts[name] = [text]
         else:
-            texts[name] = _take(named[name], queue)
+            before = texts.get(name, []) if named[name].adds_up else []
+            texts[name] = before + ([text] if equals else _take(named[name], queue))
     return texts
 
 
