@@ -180,7 +180,8 @@ class AgentConfig(Protocol):
     """A frozen dataclass of the standard library only, so that the command line needs no torch.
 
     Where an agent computes without torch it may say so by a class variable, `uses_torch = False`: then nobody imports
-    it to look for a device.
+    it to look for a device. Where it needs something of the machine to learn, and not to be evaluated, it may have a
+    method `obstacle(device) -> str | None` that says what is missing: then no run is made, nor gone on with.
     """
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -301,6 +302,29 @@ def test_an_environment_without_masks_is_refused_at_its_first_reset_and_leaves_n
     refused(f"{TRAIN} --env.action-mask --run-dir {tmp_path}/run", "CartPole-v1 gives no info['action_mask']")
     refused(f"{TRAIN} --env.action-mask", "CartPole-v1 gives no info['action_mask']")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_torch_compile_without_a_compiler_is_refused_before_a_run_is_made_or_gone_on_with(tmp_path: Path) -> None:
+    def tengen(command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        environ = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"), **environ}
+        arguments = [sys.executable, "-m", "tengen.cli", *command.split()]
+        return subprocess.run(arguments, capture_output=True, text=True, env=environ, check=False)
+
+    run, bare = tmp_path / "run", {"PATH": str(tmp_path), "CXX": "g++"}
+    train = f"train rainbow --env CartPole-v1 --preset none --steps 20 --device cpu --agent.compile --run-dir {run}"
+    for command in (train, f"train --resume {run} --steps 40"):
+        before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+        done = tengen(command, **bare)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith("tengen: error: agent.compile can't be had here: torch.compile finds no C++")
+        assert done.stderr.count("\n") == 1
+        assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+        assert run.exists() == ("--resume" in command)
+        if not run.exists():
+            assert tengen(train).returncode == 0  # where there is one
+    assert tengen(f"evaluate {run} --episodes 1", **bare).returncode == 0, "acting compiles nothing"
 
 
 def test_a_film_in_another_format_is_refused(run: Path, refused: Check) -> None:

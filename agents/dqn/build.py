@@ -76,6 +76,18 @@ def _watch(config: DQNConfig, spec: EnvSpec) -> SupportWatch | None:
     )
 
 
+def why_torch_compiles_nothing() -> str | None:
+    """Return why `torch.compile` fails on this machine's processor, or None."""
+    from torch._inductor.cpp_builder import get_cpp_compiler  # what it asks itself, though only at the first loss
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        return "torch.compile finds no C++ compiler (g++, or what CXX names)"
+    return None
+
+
 def _learner(
     config: DQNConfig,
     spec: EnvSpec,

@@ -161,6 +161,15 @@ class DQNConfig:
             return f"dqn needs Box or Discrete observations, {spec.id} has {spec.observation_space}"
         return None
 
+    def obstacle(self, device: str) -> str | None:
+        """Return why these settings can't be learnt by on this machine, or None; imports torch if it has to ask."""
+        if not self.compile or device != "cpu":
+            return None
+        from tengen.agents.dqn.build import why_torch_compiles_nothing
+
+        reason = why_torch_compiles_nothing()
+        return None if reason is None else f"agent.compile can't be had here: {reason}; install one, or leave it out"
+
     def build(self, spec: EnvSpec, rng: np.random.Generator, device: str) -> DQN:
         """Assemble the agent; imports torch."""
         from tengen.agents.dqn.build import build

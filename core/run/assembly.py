@@ -55,6 +55,9 @@ def _parts(config: RunConfig, stack: contextlib.ExitStack) -> tuple[Agent, Envir
     stack.callback(env.close)
     require_agent_takes(config, env.spec)
     rng = np.random.default_rng(_seeds(config.seed)[0])
+    obstacle = getattr(config.agent_config, "obstacle", None)
+    if obstacle is not None and (reason := obstacle(config.device)) is not None:
+        raise UserError(reason)
     agent: Agent = config.agent_config.build(env.spec, rng, config.device)
     return agent, env
 
