@@ -48,7 +48,13 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
         ),
         "double_dqn": Variant(
             "dqn",
-            {"double": True, "epsilon_end": 0.01},  # the paper's tuned version, which explores less, too
+            {  # the paper's tuned version: with DQN's own optimizer, and less exploration
+                "double": True,
+                "optimizer": "rmsprop",
+                "learning_rate": 2.5e-4,
+                "gradient_clip": None,
+                "epsilon_end": 0.01,
+            },
             "Double DQN (van Hasselt et al. 2016): the online network chooses what the target network values.",
         ),
         "double_q_learning": "tengen.agents.tabular.config:DoubleQLearningConfig",
@@ -96,6 +102,7 @@ _BUILT_IN: dict[Kind, dict[str, str | Variant]] = {
                 "optimizer": "adam",
                 "learning_rate": 6.25e-5,
                 "adam_epsilon": 1.5e-4,
+                "gradient_clip": 10.0,  # not in table 1: of the dueling paper, section 4.2
             },
             "Rainbow (Hessel et al. 2018, table 1): double, dueling, prioritized, 3-step, categorical and noisy DQN.",
         ),

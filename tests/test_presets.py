@@ -47,6 +47,41 @@ def test_atari_is_learnt_in_bfloat16_where_the_processor_has_it() -> None:
         assert preset.settings["agent"]["precision"] == "auto", preset.name
 
 
+NATURE = {"batch_size": 32, "replay_capacity": 1_000_000, "learn_start": 50_000, "learn_period": 4, "hidden": (512,)}
+PAPERS: dict[str, dict[str, object]] = {  # on Atari, in steps and updates
+    "double_dqn": {
+        **NATURE, "double": True, "optimizer": "rmsprop", "learning_rate": 2.5e-4, "gradient_clip": None,
+        "loss": "huber", "target_period": 30_000 // 4, "epsilon_end": 0.01, "epsilon_decay_steps": 1_000_000,
+    },
+    "c51": {
+        **NATURE, "distribution": "categorical", "num_atoms": 51, "v_min": -10.0, "v_max": 10.0, "optimizer": "adam",
+        "learning_rate": 2.5e-4, "adam_epsilon": 0.01 / 32, "gradient_clip": None, "target_period": 10_000 // 4,
+        "epsilon_end": 0.01,
+    },
+    "qr_dqn": {
+        **NATURE, "distribution": "quantile", "num_quantiles": 200, "huber_kappa": 1.0, "optimizer": "adam",
+        "learning_rate": 5e-5, "adam_epsilon": 0.01 / 32, "gradient_clip": None, "target_period": 10_000 // 4,
+        "epsilon_end": 0.01,
+    },
+    "rainbow": {
+        **NATURE, "double": True, "dueling": True, "noisy": True, "noise_start": 0.5, "n_step": 3,
+        "distribution": "categorical", "num_atoms": 51, "v_min": -10.0, "v_max": 10.0, "optimizer": "adam",
+        "learning_rate": 6.25e-5, "adam_epsilon": 1.5e-4, "gradient_clip": 10.0, "epsilon_start": 0.0,
+        "epsilon_end": 0.0, "replay": "prioritized", "priority_exponent": 0.5, "importance_start": 0.4,
+        "importance_end": 1.0, "learn_start": 80_000 // 4, "target_period": 32_000 // 4 // 4,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("agent", PAPERS)
+def test_on_atari_a_variant_has_the_settings_of_its_paper(agent: str) -> None:
+    preset = find_preset(agent, "ALE/Pong-v5")
+    assert preset is not None
+    settings = check_settings(agent, from_short_names(preset.settings, preset.name), preset.name)
+    merged = lay_over(agent, default_settings(agent), settings)["agent_config"]
+    assert {name: merged[name] for name in PAPERS[agent]} == PAPERS[agent]
+
+
 def test_another_environment_or_agent_has_none() -> None:
     assert find_preset("dqn", "CartPole-v0") is None
     assert find_preset("random", "CartPole-v1") is None
