@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tengen import presets
@@ -22,21 +25,25 @@ def test_a_preset_is_right_from_its_name_to_its_ranges(name: str) -> None:
     make_run_config(preset.agent, merged)
 
 
-@pytest.mark.parametrize(
-    ("env_id", "name"),
-    [
-        ("CartPole-v1", "dqn-cartpole"),
-        ("Acrobot-v1", "dqn-acrobot"),
-        ("MountainCar-v0", "dqn-mountaincar"),
-        ("LunarLander-v3", "dqn-lunarlander"),
-        ("ALE/Breakout-v5", "dqn-atari"),
-        ("ALE/Pong-v5", "dqn-atari"),
-    ],
-)
-def test_dqn_has_a_preset_for_each_environment_it_is_shown_on(env_id: str, name: str) -> None:
-    found = find_preset("dqn", env_id)
+EVERYWHERE = {"CartPole-v1": "cartpole", "ALE/Breakout-v5": "atari", "ALE/Pong-v5": "atari"}
+NAMES = [(a, env, name) for a in ("dqn", "double_dqn", "c51", "qr_dqn", "rainbow") for env, name in EVERYWHERE.items()]
+NAMES += [("dqn", "MountainCar-v0", "mountaincar"), ("dqn", "LunarLander-v3", "lunarlander")]
+NAMES += [("dqn", "Acrobot-v1", "acrobot"), ("double_dqn", "Acrobot-v1", "acrobot")]
+NAMES += [("double_dqn", "LunarLander-v3", "lunarlander")]
+
+
+@pytest.mark.parametrize(("agent", "env_id", "name"), NAMES)
+def test_dqn_and_its_variants_have_presets_of_their_own(agent: str, env_id: str, name: str) -> None:
+    found = find_preset(agent, env_id)
     assert found is not None
-    assert found.name == name
+    assert found.name == f"{agent.replace('_', '-')}-{name}"
+
+
+def test_what_the_docs_of_dqn_show_has_a_preset() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "agents" / "dqn.md").read_text("utf-8")
+    shown = re.findall(r"^tengen train (\w+) --env (\S+)", text, re.MULTILINE)
+    assert ("double_dqn", "LunarLander-v3") in shown
+    assert [command for command in shown if find_preset(*command) is None] == []
 
 
 def test_atari_is_learnt_in_bfloat16_where_the_processor_has_it() -> None:
