@@ -258,14 +258,16 @@ def test_noisy_networks_find_what_lies_deeper_than_epsilon_greedy_gets() -> None
 
 @pytest.mark.slow
 def test_rainbow_learns_from_pictures_for_1000_updates() -> None:
-    """With the Nature CNN on Pong; smaller than in the paper are the layer behind it, the batch and the replay."""
+    """With the paper's network and batch on Pong; smaller is the replay, and learning begins sooner. 77 s on a core."""
     env = make_env(EnvConfig("ALE/Pong-v5", 4), training=True)
     settings = default_settings("rainbow")
-    small = {"hidden": [64], "batch_size": 8, "replay_capacity": 2_000, "learn_start": 200, "target_period": 250}
-    config = make_run_config("rainbow", lay_over("rainbow", settings, {"agent_config": small})).agent_config
+    sizes = {"hidden": [512], "replay_capacity": 2_000, "learn_start": 200, "target_period": 250}
+    config = make_run_config("rainbow", lay_over("rainbow", settings, {"agent_config": sizes})).agent_config
+    assert config.batch_size == 32
     agent = config.build(env.spec, np.random.default_rng(0), "cpu")
     before = {name: np.array(array) for name, array in agent.state_dict()["learner"]["network"].items()}
     assert before["1.weight"].shape == (32, 4, 8, 8)
+    assert [array.shape for array in before.values()].count((512, 3136)) == 4  # value and advantages: weights and noise
     ticks = interact(agent, env, 4_200, seed=0)
     losses = [float(tick.metrics["losses/loss"]) for tick in ticks if "losses/loss" in tick.metrics]
     state = agent.state_dict()["learner"]
