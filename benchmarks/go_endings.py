@@ -27,11 +27,12 @@ from tengen.cli.guard import guarded
 from tengen.envs.go.coordinates import action_of, letter_of
 from tengen.envs.go.gtp_client import GTPClient
 from tengen.envs.go.rules import Rules, Scoring
+from tengen.envs.go.sgf_game import SGFGame
 from tengen.envs.go.simulator import Go
 from tengen.errors import UserError
 from tengen.evaluation.go.estimate import chains, dead_stones, estimated_ownership
 from tengen.evaluation.go.game import Game, IllegalMoveError, long_games
-from tengen.evaluation.go.record import GameRecord, read_game
+from tengen.evaluation.go.record import read_game
 from tengen.types import Bools
 
 COLUMNS: tuple[str, ...] = ("date", "games", "size", "judge", "beside", "number_of_games", "same_winner", "same_score")
@@ -183,7 +184,7 @@ def counted_game(path: Path) -> tuple[Game, float] | None:
     return (game, float(match[2]) * (1 if match[1] == b"B" else -1)) if record.size == 19 else None
 
 
-def rules_of(data: bytes, record: GameRecord) -> Rules:
+def rules_of(data: bytes, record: SGFGame) -> Rules:
     """Return the rules that a record names, White's points for handicap stones among the komi; area unless named."""
     match, stones = _RULES.search(data), int((record.board > 0).sum())
     name = "" if match is None else match[1].decode()

@@ -311,9 +311,9 @@ def test_with_pop_art_the_loss_is_in_units_of_the_running_deviation_of_targets(h
                 weight = np.full(len(position), 1 / len(position))
             positions.append(data.reward[i] + data.bootstrap[i] * (sigma * position + mu))
             weights.append(weight)
-        # van Hasselt et al. (2016), equation 6, on the batch's mean, corrected for its start at 0.
+        # van Hasselt et al. (2016), equation 6, on the means of the targets, corrected for its start at 0.
         mean += rate * (np.mean([w @ p for w, p in zip(weights, positions, strict=True)]) - mean)
-        square += rate * (np.mean([w @ p**2 for w, p in zip(weights, positions, strict=True)]) - square)
+        square += rate * (np.mean([(w @ p) ** 2 for w, p in zip(weights, positions, strict=True)]) - square)
         old_mu, old_sigma = mu, sigma
         correction = 1 - (1 - rate) ** (number + 1)
         mu = mean / correction
