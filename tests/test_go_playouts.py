@@ -174,6 +174,7 @@ def test_komi_and_the_bonus_of_a_handicap_decide_a_playout() -> None:
     assert go.playouts(go.setup(board), np.array([1], np.uint64)).value == -1
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered")  # where kernels run uncompiled
 @pytest.mark.parametrize("tactical", [False, True])
 def test_by_territory_a_playout_counts_eyes_and_prisoners(tactical: bool) -> None:
     board = np.ones((1, 7, 7), np.int8)
