@@ -25,10 +25,9 @@ def test_a_preset_is_right_from_its_name_to_its_ranges(name: str) -> None:
     make_run_config(preset.agent, merged)
 
 
-EVERYWHERE = {"CartPole-v1": "cartpole", "ALE/Breakout-v5": "atari", "ALE/Pong-v5": "atari"}
+EVERYWHERE = {"CartPole-v1": "cartpole", "Acrobot-v1": "acrobot", "ALE/Breakout-v5": "atari", "ALE/Pong-v5": "atari"}
 NAMES = [(a, env, name) for a in ("dqn", "double_dqn", "c51", "qr_dqn", "rainbow") for env, name in EVERYWHERE.items()]
 NAMES += [("dqn", "MountainCar-v0", "mountaincar"), ("dqn", "LunarLander-v3", "lunarlander")]
-NAMES += [("dqn", "Acrobot-v1", "acrobot"), ("double_dqn", "Acrobot-v1", "acrobot")]
 NAMES += [("double_dqn", "LunarLander-v3", "lunarlander")]
 
 
