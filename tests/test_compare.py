@@ -275,7 +275,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--agents"], "--agents is missing"),
         (["--steps", "none"], "--steps is missing"),
         (["--seeds", "0"], "--seeds must be at least 1"),
-        (["--agents", "random", "randon"], "Did you mean 'random'?"),
+        (["--agents", "randon"], "Did you mean 'random'?"),
         (["--agents", "random", "random"], "--agents has random twice"),
         (["--agents", "dqn", "no_such.toml"], "no_such.toml can't be read"),
         (["--env", "CartPole-v1", "--agents", "planned"], "can't be trained on CartPole-v1"),

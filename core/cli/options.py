@@ -142,8 +142,9 @@ def _split(command: Command, options: Sequence[Option], arguments: Sequence[str]
             hint = did_you_mean(f"--{name}", [f"--{known}" for known in named])
             raise UserError(f"there is no option {written}.{hint} See `{command.prog} --help`")
         else:
-            before = texts.get(name, []) if named[name].adds_up else []
-            texts[name] = before + ([text] if equals else _take(named[name], queue))
+            taken = [text] if equals else _take(named[name], queue)
+            before = texts.get(name, []) if named[name].adds_up and taken else []  # without a value it takes all back
+            texts[name] = before + taken
     return texts
 
 
