@@ -15,9 +15,10 @@ from wandb_helpers import isolated, mirrored, truth
 from wandb_stub import KEY, WandbStub
 
 COMPARE = [
-    *("compare", "--env", "CartPole-v1", "--agents", "random", "sb3:a2c", "--seeds", "2", "--steps", "600"),
-    *("--eval-episodes", "2", "--jobs", "2", "--no-presets", "--device", "cpu"),
+    *("compare", "--env", "CartPole-v1", "--steps", "600", "--eval-episodes", "2", "--jobs", "2"),
+    *("--no-presets", "--device", "cpu"),
 ]
+TWO_BY_TWO = ("--agents", "random", "sb3:a2c", "--seeds", "2")
 
 
 class ArtifactStub(WandbStub):
@@ -95,7 +96,7 @@ def history(segment: Path, env: dict[str, str]) -> list[dict[str, Any]]:
 def test_a_comparison_offline_is_one_group_whose_rows_are_the_runs_own_and_arrive_when_synced(tmp_path: Path) -> None:
     env = isolated(tmp_path / "home")
     out = tmp_path / "out"
-    done = run("tengen.cli", *COMPARE, "--out", str(out), "--track", "wandb", env=env)
+    done = run("tengen.cli", *COMPARE, *TWO_BY_TWO, "--out", str(out), "--track", "wandb", env=env)
     assert "wandb sync $(find" in done.stderr
     folders = sorted(path.parent for path in out.glob("runs/*/*/*/config.json"))
     assert len(folders) == 4
@@ -131,7 +132,8 @@ def test_a_report_is_made_once_when_the_runs_are_uploaded(tmp_path: Path) -> Non
     pytest.importorskip("wandb_workspaces", reason="needs tengen[wandb-report]")
     env = isolated(tmp_path / "home")
     out = tmp_path / "out"
-    command = ["tengen.cli", *COMPARE, "--agents", "random", "--no-film", "--track", "wandb", "--out", str(out)]
+    command = ["tengen.cli", *COMPARE, "--agents", "random", "--seeds", "2", "--no-film", "--track", "wandb"]
+    command += ["--out", str(out)]
     offline = run(*command, env=env).stderr
     assert "no W&B Report yet: once the runs are uploaded, the same command makes it" in offline
     with ArtifactStub() as server:
