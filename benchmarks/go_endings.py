@@ -25,12 +25,11 @@ from _gnugo import missing
 
 from tengen.cli.guard import guarded
 from tengen.envs.go.coordinates import action_of, letter_of
+from tengen.envs.go.endings import chains, counting_rules, dead_stones, estimated_ownership
 from tengen.envs.go.gtp_client import GTPClient
-from tengen.envs.go.rules import Rules, Scoring
-from tengen.envs.go.sgf_game import SGFGame
+from tengen.envs.go.rules import Rules
 from tengen.envs.go.simulator import Go
 from tengen.errors import UserError
-from tengen.evaluation.go.estimate import chains, dead_stones, estimated_ownership
 from tengen.evaluation.go.game import Game, IllegalMoveError, long_games
 from tengen.evaluation.go.record import read_game
 from tengen.types import Bools
@@ -38,7 +37,6 @@ from tengen.types import Bools
 COLUMNS: tuple[str, ...] = ("date", "games", "size", "judge", "beside", "number_of_games", "same_winner", "same_score")
 COLUMNS += ("dead_chains", "missed", "falsely_called_dead", "games_with_missed", "games_with_false", "seconds_a_game")
 
-_RULES = re.compile(rb"RU\[(Japanese|Chinese|AGA)")
 _COUNTED = re.compile(rb"RE\[([BW])\+([0-9]+(?:\.[0-9]+)?)\]")
 _LONGEST = 300  # moves of a game of GNU Go's
 
@@ -176,7 +174,8 @@ def counted_game(path: Path) -> tuple[Game, float] | None:
         return None
     try:
         record = read_game(path)
-        game = Game(Go(rules_of(data, record)), record.board, record.to_move)
+        rules = counting_rules(record.size, record.komi or 0.0, record.rules, int((record.board > 0).sum()))
+        game = Game(Go(rules), record.board, record.to_move)
         for color, action in record.moves:
             game.play(color, action)
     except (UserError, ValueError):
@@ -184,18 +183,9 @@ def counted_game(path: Path) -> tuple[Game, float] | None:
     return (game, float(match[2]) * (1 if match[1] == b"B" else -1)) if record.size == 19 else None
 
 
-def rules_of(data: bytes, record: SGFGame) -> Rules:
-    """Return the rules that a record names, White's points for handicap stones among the komi; area unless named."""
-    match, stones = _RULES.search(data), int((record.board > 0).sum())
-    name = "" if match is None else match[1].decode()
-    bonus = {"Chinese": stones, "AGA": max(stones - 1, 0)}.get(name, 0)
-    scoring: Scoring = "territory" if name == "Japanese" else "area"
-    return Rules(record.size, (record.komi or 0.0) + bonus, scoring, ko="simple", max_moves=2000)
-
-
 def judged(game: Game, seed: int) -> Verdict:
     """Return what Tengen says."""
-    dead = dead_stones(game.board, estimated_ownership(game, np.random.default_rng(seed)))
+    dead = dead_stones(game.board, estimated_ownership(game.board, np.random.default_rng(seed)))
     return Verdict(game.score(dead), dead)
 
 

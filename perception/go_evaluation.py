@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +46,7 @@ def evaluate_on_games(
     if not len(test):
         until = f" and before {before}" if before else ""
         raise UserError(f"no game of {', '.join(config.data)} is from {config.split} on{until}: choose another --after")
-    task = GoPolicy(test, test, dataclasses.replace(config, heads="policy"))
+    task = GoPolicy(test, test, config)
     place = torch.device(device)
     network = network.to(place)
     began = time.monotonic()

@@ -18,10 +18,13 @@ from numpy.random import Generator
 from tengen.envs.go.games import NUM_SYMMETRIES, Census, Games, default_cache, load_games
 from tengen.envs.go.planes import Planes, encode, num_planes
 from tengen.errors import UserError
-from tengen.types import Ints
+from tengen.types import Array, Ints
+
+Heads = Literal["auto", "policy", "policy+value", "policy+value+ownership"]
 
 _EVALUATION_SEED = 20170401  # of which positions are kept aside, where not all are
 _VALUE_WEIGHT = 0.5
+_OWNERSHIP_WEIGHT = 0.5
 _LOOKED_AT = 256  # positions that features are renewed by
 
 
@@ -48,9 +51,10 @@ class GoPolicyConfig:
     norm: bool = True
     """Normalise features by batch while training; that becomes a part of the convolutions when a network is exported.
     Without it most features of the last layer die."""
-    heads: Literal["auto", "policy", "policy+value"] = "auto"
-    """What the network says: the move, or who wins as well. auto: both for a tower; the cnn's last layer, which no
-    shortcut leads to, was seen to know nothing of the winner."""
+    heads: Heads = "auto"
+    """What the network says: the move; who wins as well; and whose each point will be, which games teach that were
+    counted. auto: move and winner for a tower, the move for the cnn, whose last layer, which no shortcut leads to, was
+    seen to know nothing of the winner."""
     start: str | None = None
     """A network to begin with, of the same layers and whatever board size: a file, or a shipped one's name. Unless
     given, weights are drawn."""
@@ -64,17 +68,25 @@ class GoPolicyConfig:
 
     def architecture(self) -> dict[str, Any]:
         """Return the network's class and what it is made with, as a network file names them."""
-        value = self.heads == "policy+value" or (self.heads == "auto" and self.network == "tower")
+        value = "value" in self.heads or (self.heads == "auto" and self.network == "tower")
         common = {"planes": num_planes(self.planes), "width": self.width, "value": value, "norm": self.norm}
+        if self.tells_owners:
+            common["ownership"] = True
         if self.network == "cnn":
             return {"class": "PolicyCNN", "parameters": {**common, "layers": self.layers}}
         return {"class": "ResidualTower", "parameters": {**common, "blocks": self.blocks}}
+
+    @property
+    def tells_owners(self) -> bool:
+        """Whether the network says whose each point will be."""
+        return "ownership" in self.heads
 
     def games(self, tell: Callable[[str], None] | None = None) -> tuple[Games, Census | None]:
         """Return all good games, and what became of the files where they were read anew."""
         if not self.data:
             raise UserError("--data is missing: say which folder or archive of SGF files to learn from")
-        return load_games([Path(path) for path in self.data], self.size, cache=default_cache(), tell=tell)
+        paths = [Path(path) for path in self.data]
+        return load_games(paths, self.size, cache=default_cache(), tell=tell, owners=self.tells_owners)
 
     def build(self, tell: Callable[[str], None] | None = None) -> GoPolicy:
         """Return the task, its games read."""
@@ -87,11 +99,18 @@ class GoPolicyConfig:
         train = games.between(before=date).without(test)
         if not len(train):
             raise UserError(f"no game of {', '.join(self.data)} is from before {self.split}: choose a later --split")
+        if self.tells_owners and not train.num_owned:
+            raise UserError(
+                f"no game of {', '.join(self.data)} from before {self.split} ends with a count that can be followed, so"
+                " that nothing tells whose the points were: choose --heads policy+value"
+            )
         if tell is not None:
             tell(
                 f"learning from {len(train):,} games ({train.num_positions:,} positions) before {self.split},"
                 f" {len(test):,} games ({test.num_positions:,} positions) kept aside"
             )
+            if self.tells_owners:
+                tell(f"whose the points were is known of {train.num_owned:,} and {test.num_owned:,} of them")
             if not len(test):
                 tell(
                     f"no game is from {self.split} on: nothing is kept aside, and accuracy on unseen games is not"
@@ -155,7 +174,12 @@ class GoPolicy:
         adopt(network, loaded.network, torch.from_numpy(looked_at).float())
 
     def judge(self, outputs: Any, targets: Mapping[str, Any]) -> Any:
-        """Return the loss, cross entropy of the move and maybe half the squared error of the outcome, and metrics."""
+        """Return the loss, and metrics.
+
+        It is the cross entropy of the move, and, where the network says them, half the squared error of the outcome and
+        half that of whose the points are, by which features that judge a position are learnt sooner (Wu 2019, section
+        4.1). Games whose outcome or owners are unknown count for neither.
+        """
         from tengen.perception.supervised import classification
 
         loss, metrics = classification(outputs.policy, targets["action"])
@@ -165,14 +189,30 @@ class GoPolicy:
             loss = loss + _VALUE_WEIGHT * error / known.sum().clamp(min=1)
             right = ((outputs.value.detach() * targets["outcome"]) > 0).float().sum()
             metrics |= {"value_error": (error.detach(), known.sum()), "winner": (right, known.sum())}
+        if outputs.ownership is not None and "owner" in targets:
+            owned, found = _ownership(outputs.ownership, targets["owner"].float())
+            loss = loss + _OWNERSHIP_WEIGHT * owned
+            metrics |= found
         return loss, metrics
+
+
+def _ownership(said: Any, owner: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the mean squared error of what is said of points [B, N, N], and metrics."""
+    known = (owner != 0).flatten(1).any(1).float()[:, None, None].expand_as(owner)  # boards of games that were counted
+    error, count = ((said - owner).square() * known).sum(), known.sum()
+    right = ((said.detach() * owner) > 0).float().sum()
+    metrics = {"ownership_error": (error.detach(), count), "owners": (right, (owner != 0).float().sum())}
+    return error / count.clamp(min=1), metrics
 
 
 def _examples(games: Games, index: Ints, plies: Ints, symmetries: Ints | None, planes: str) -> Any:
     from tengen.perception.supervised import Examples
 
     sample = games.sample(index, plies, symmetries)
-    return Examples(encode(sample, planes), {"action": sample.action, "outcome": sample.outcome})
+    targets: dict[str, Array] = {"action": sample.action, "outcome": sample.outcome}
+    if sample.owner is not None:
+        targets["owner"] = sample.owner
+    return Examples(encode(sample, planes), targets)
 
 
 def _layers(architecture: Mapping[str, Any]) -> str:

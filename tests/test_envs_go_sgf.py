@@ -39,6 +39,19 @@ def test_a_record_says_moves_from_the_top_left_result_date_and_komi() -> None:
     assert found == Record("x.sgf", 9, (40, 20, 81), 1, (), 1, 20170412, 6.5, "Japanese")
 
 
+@pytest.mark.parametrize(
+    ("result", "margin"),
+    [
+        *(("B+3.5", 3.5), ("W+0.50", -0.5), ("b+12", 12.0), ("0", 0.0), ("Draw", 0.0), ("W+R", None), ("B+T", None)),
+        *(("B+", None), ("W+Resign", None), ("?", None), ("Void", None), ("B+3.5 (moyo)", None), ("B+\u0663", None)),
+    ],
+)
+def test_a_record_says_by_how_much_a_counted_game_was_won(result: str, margin: float | None) -> None:
+    (found,) = parse_records("x.sgf", GOOD.replace("B+R", result).encode(), 9)
+    assert isinstance(found, Record)
+    assert found.margin == margin
+
+
 def test_handicap_stones_are_set_up_and_white_begins() -> None:
     found = record("(;SZ[9]HA[2]AB[ca][gg]AW[bb];W[ee];B[cc])")
     assert isinstance(found, Record)
@@ -255,6 +268,22 @@ def test_a_cache_that_is_damaged_anywhere_is_read_anew_or_the_same(tmp_path: Pat
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
         again, _ = load_games([tmp_path / "a.sgf"], 9, cache=tmp_path / "cache")
         assert again.digest() == games.digest(), place
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")  # where kernels run uncompiled
+def test_the_cache_keeps_owners_beside_games_without_them(tmp_path: Path) -> None:
+    (tmp_path / "a.sgf").write_text("(;GM[1]SZ[5]KM[0.5]RE[B+19.5]RU[Chinese];B[cb];W[ea];B[bd];W[];B[da];W[];B[])")
+    bare, _ = load_games([tmp_path / "a.sgf"], 5, cache=tmp_path / "cache")
+    owned, census = load_games([tmp_path / "a.sgf"], 5, cache=tmp_path / "cache", owners=True)
+    assert census is not None
+    assert (bare.owners, bare.num_owned) == (None, 0)
+    again, none = load_games([tmp_path / "a.sgf"], 5, cache=tmp_path / "cache", owners=True)
+    assert none is None
+    assert again.owners is not None
+    assert (again.owners == owned.owners).all()
+    assert len({again.digest(), bare.digest()}) == 2
+    assert again.digest() == owned.digest()
+    assert load_games([tmp_path / "a.sgf"], 5, cache=tmp_path / "cache")[0].digest() == bare.digest()
 
 
 def test_games_are_split_by_date() -> None:

@@ -8,16 +8,20 @@ import numba
 import numpy as np
 import pytest
 from go_endings import counted_game
+from go_records import sgf_text
 from gtp_helpers import engine, say
 from numpy.typing import NDArray
 
 from tengen.envs.go import _ending_kernels as kernels
 from tengen.envs.go._chain_kernels import can_breathe, load, make_chains, padded, press
+from tengen.envs.go.coordinates import action_of
+from tengen.envs.go.endings import counting_rules, dead_stones, estimated_ownership, final_owners
+from tengen.envs.go.games import collect
 from tengen.envs.go.rules import Rules
+from tengen.envs.go.sgf import Record, parse_records
 from tengen.envs.go.simulator import Go
 from tengen.envs.go.tactics import final_boards
-from tengen.evaluation.go.estimate import dead_stones, estimated_ownership
-from tengen.evaluation.go.game import Game
+from tengen.evaluation.go.game import Game, long_games
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")  # where kernels run uncompiled
 
@@ -124,15 +128,14 @@ def swapped(drawing: str) -> str:
 @pytest.mark.parametrize("name", POSITIONS)
 def test_stones_are_dead_or_alive_as_drawn(name: str, colors: str) -> None:
     stones, dead = read(POSITIONS[name] if colors == "as drawn" else swapped(POSITIONS[name]))
-    game = Game(Go(Rules(len(stones))), stones)
     for seed in range(5):
-        ownership = estimated_ownership(game, np.random.default_rng(seed))
+        ownership = estimated_ownership(stones, np.random.default_rng(seed))
         assert (dead_stones(stones, ownership) == dead).all(), seed
 
 
 def test_shared_liberties_of_a_seki_are_nobodys() -> None:
     stones, _ = read(SEKI_OF_SHARED_LIBERTIES)
-    ownership = estimated_ownership(Game(Go(Rules(7)), stones), np.random.default_rng(0), 10)
+    ownership = estimated_ownership(stones, np.random.default_rng(0), 10)
     assert ownership[:2, 3].tolist() == [0, 0]
     assert (ownership[stones != 0] == stones[stones != 0]).all()
 
@@ -150,6 +153,85 @@ def test_a_finished_game_is_counted_as_gnu_go_counts_it() -> None:
         say(player, f"play {'bw'[number % 2]} {vertex}")
     assert say(player, "final_status_list dead") == "E5"
     assert say(player, "final_score") == "W+30.5"
+
+
+def gnu_gos_record(result: str = "W+30.5", komi: str = "7.5", rules: str = "Chinese") -> Record:
+    """Return GNU Go's game as a record."""
+    moves = [action_of(vertex, 9) for vertex in GNU_GOS_GAME.split()]
+    text = sgf_text(9, moves, root=f"KM[{komi}]RU[{rules}]RE[{result}]DT[2017-03-01]")
+    (found,) = parse_records("x.sgf", text.encode(), 9)
+    assert isinstance(found, Record)
+    return found
+
+
+@pytest.mark.skipif(INTERPRETED, reason="hundreds of games")
+def test_a_record_that_was_counted_tells_whose_each_point_was() -> None:
+    owners = final_owners(gnu_gos_record())
+    assert owners is not None
+    game = Game(Go(long_games(Rules.chinese(9, 7.5))))
+    for number, vertex in enumerate(GNU_GOS_GAME.split()):
+        game.play(1 - 2 * (number % 2), action_of(vertex, 9))
+    dead = np.zeros((9, 9), np.bool_)
+    dead.flat[action_of("E5", 9)] = True
+    assert game.board[dead] == 1
+    assert (owners == game.owners(dead)).all()
+    assert owners.sum() == -23  # 30.5 points less the komi
+    assert owners[dead] == -1
+
+
+@pytest.mark.skipif(INTERPRETED, reason="hundreds of games")
+@pytest.mark.parametrize(
+    ("result", "komi", "rules", "known"),
+    [
+        ("W+30.5", "7.5", "Chinese", True),
+        ("W+29.5", "6.5", "Chinese", True),
+        ("W+29.5", "7.5", "Chinese", False),  # another count
+        ("W+30.5", "", "Chinese", False),
+        ("W+30.5", "1e9", "Chinese", False),
+        ("W+R", "7.5", "Chinese", False),
+        ("B+9.5", "7.5", "Chinese", True),  # all stones counted as alive
+        ("W+31.5", "7.5", "Japanese", True),
+        ("W+31.5", "7.5", "Chinese", False),
+    ],
+)
+def test_owners_are_known_where_the_count_can_be_followed(result: str, komi: str, rules: str, known: bool) -> None:
+    assert (final_owners(gnu_gos_record(result, komi, rules)) is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("name", "scoring", "komi"),
+    [
+        *(("Japanese", "territory", 0.5), ("japanese", "territory", 0.5), ("Chinese", "area", 3.5)),
+        *(("AGA", "area", 2.5), ("", "area", 0.5), ("NZ", "area", 0.5)),
+    ],
+)
+def test_records_are_counted_by_the_rules_that_they_name(name: str, scoring: str, komi: float) -> None:
+    rules = counting_rules(19, 0.5, name, 3)
+    assert (rules.scoring, rules.total_komi) == (scoring, komi)
+    assert counting_rules(19, 0.5, name, 0).total_komi == 0.5
+
+
+@pytest.mark.skipif(INTERPRETED, reason="hundreds of games")
+def test_games_give_owners_as_the_side_to_move_sees_them_however_turned() -> None:
+    other = Record("y.sgf", 9, (0, 1), 1, (), 1, 20170302, 7.5, "Chinese")
+    games, census = collect([other, gnu_gos_record()], 9, owners=True)
+    assert games.num_owned == census.notes["of which it is known whose each point was in the end"] == 1
+    owners = final_owners(gnu_gos_record())
+    numbers, plies = np.array([1, 1, 0]), np.array([4, 29, 1])
+    plain, go = games.sample(numbers, plies), Go(Rules(9))
+    assert plain.owner is not None
+    board, (black, end, unknown) = plain.board[1], plain.owner
+    assert owners is not None
+    assert (black == owners).all()
+    assert (end == -owners).all()
+    assert not unknown.any()
+    assert games.select(np.array([True, False])).num_owned == 0
+    assert games.select(np.array([False, True])).num_owned == 1
+    for k in range(8):
+        turned = games.sample(numbers, plies, np.full(3, k))
+        assert turned.owner is not None
+        assert (turned.board[1] == go.transform(board, k)).all()
+        assert (turned.owner[1] == go.transform(end, k)).all()
 
 
 def test_final_boards_depend_on_the_seeds_alone_and_either_side_begins() -> None:

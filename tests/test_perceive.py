@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from go_records import random_game, sgf_text
 from gtp_helpers import engine, say
 
@@ -24,6 +25,8 @@ from tengen.evaluation.go.game import long_games
 from tengen.evaluation.go.makers import NetworkMaker
 from tengen.evaluation.go.match import MatchSettings, play_match
 from tengen.evaluation.go.specs import parse_player
+from tengen.perception.board_networks import BoardOutputs
+from tengen.perception.go_policy import GoPolicy, GoPolicyConfig
 from tengen.perception.network_file import load_network, named_network
 from tengen.perception.supervised import Learner
 from tengen.tracking import read_metrics, without_times
@@ -193,6 +196,77 @@ def test_a_tower_learns_who_wins(tmp_path: Path) -> None:
     assert last["eval/winner"] > 0.9
 
 
+@pytest.fixture
+def walls(tmp_path: Path) -> Path:
+    """Games in which each side builds a wall across a board of 5x5, one beside the other, and the rest is counted."""
+    rng, folder = np.random.default_rng(1), tmp_path / "walls"
+    folder.mkdir()
+    for i in range(60):
+        column, mirrored, upright = int(rng.integers(1, 3)), rng.random() < 0.5, rng.random() < 0.5
+        walls = [[5 * y + column + side for y in rng.permutation(5)] for side in (0, 1)]
+        moves = [walls[ply % 2][ply // 2] for ply in range(10)]
+        moves = [move - move % 5 + 4 - move % 5 if mirrored else move for move in moves]
+        moves = [move % 5 * 5 + move // 5 if upright else move for move in moves]
+        margin = 5 * (column + 1) - 5 * (4 - column) - 0.5
+        root = f"DT[2017-0{3 if i < 50 else 4}-11]KM[0.5]RU[Chinese]RE[{'BW'[margin < 0]}+{abs(margin)}]"
+        (folder / f"{i}.sgf").write_text(sgf_text(5, [*moves, 25, 25], root=root))
+    return folder
+
+
+OWNERS = (
+    "--network tower --blocks 2 --heads policy+value+ownership --batch-size 32 --eval-examples 200 --eval-period 20"
+)
+
+
+def test_a_tower_learns_whose_points_will_be_and_hands_that_on(
+    walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, file = fitted(walls, tmp_path / "run", f"{SHORT} {OWNERS} --steps 160"), tmp_path / "x.safetensors"
+    assert "whose the points were is known of" in capsys.readouterr().err
+    first, *_, last = (row for row in rows(run) if "eval/owners" in row)
+    assert {"losses/owners", "losses/ownership_error"} <= rows(run)[0].keys()
+    assert first["eval/owners"] < 0.6
+    assert last["eval/owners"] > 0.8, "before the first moves nobody can know"
+    assert last["eval/ownership_error"] < 0.6
+    assert main(["perceive", "export", str(run), "--out", str(file)]) == 0
+    capsys.readouterr()
+    assert main(["perceive", "evaluate", str(file), "--data", str(walls), "--after", "2017-04", "--json"]) == 0
+    tested = json.loads(capsys.readouterr().out)
+    assert tested["owners"] == pytest.approx(last["eval/owners"], abs=0.01)
+    again = f"{SHORT} {OWNERS} --no-norm --start {file} --steps 1 --learning-rate 1e-12 --eval-period 1"
+    started = rows(fitted(walls, tmp_path / "started", again))[-1]
+    assert started["eval/owners"] == pytest.approx(last["eval/owners"], abs=0.01)
+
+
+def test_a_run_that_learns_owners_goes_on_exactly(walls: Path, tmp_path: Path) -> None:
+    whole = fitted(walls, tmp_path / "whole", f"{SHORT} {OWNERS} --cooldown 0")
+    halves = fitted(walls, tmp_path / "halves", f"{SHORT} {OWNERS} --cooldown 0 --steps 7")
+    assert main(["perceive", "fit", "--resume", str(halves), "--steps", "12"]) == 0
+    assert digest(halves) == digest(whole)
+
+
+def test_points_of_games_that_were_not_counted_teach_nothing() -> None:
+    task = GoPolicy(None, None, GoPolicyConfig(heads="policy+value+ownership"))  # type: ignore[arg-type]  # no games
+    rng = np.random.default_rng(0)
+    said = torch.from_numpy(rng.uniform(-1, 1, (3, 5, 5))).float().requires_grad_()
+    owner = rng.integers(-1, 2, (3, 5, 5)).astype(np.int8)
+    owner[1] = 0  # of a game that was not counted
+    action = torch.tensor([3, 25, 0])
+    targets = {"action": action, "outcome": torch.zeros(3), "owner": torch.from_numpy(owner)}
+    loss, metrics = task.judge(BoardOutputs(torch.zeros(3, 26), None, said), targets)
+    counted, told = said.detach().numpy()[[0, 2]], owner[[0, 2]]
+    error = np.mean((counted - told) ** 2)
+    assert loss.item() == pytest.approx(np.log(26) + 0.5 * error)
+    means = {name: (total / count).item() for name, (total, count) in metrics.items()}
+    assert means["ownership_error"] == pytest.approx(error)
+    assert means["owners"] == pytest.approx(np.mean((counted * told > 0)[told != 0]))
+    loss.backward()
+    assert said.grad is not None
+    assert (said.grad[1] == 0).all()
+    unknown = {**targets, "owner": torch.zeros(3, 5, 5)}
+    assert task.judge(BoardOutputs(torch.zeros(3, 26), None, said), unknown)[0].item() == pytest.approx(np.log(26))
+
+
 def test_a_fit_begins_with_the_weights_of_a_network(games: Path, tmp_path: Path) -> None:
     short = f"{SHORT} --no-norm"
     first, start = fitted(games, tmp_path / "first", short), tmp_path / "start.safetensors"
@@ -265,6 +339,11 @@ Check = Callable[..., None]
         ("perceive fit go-policy --data GAMES --size 20", ["--size must be from 2 to 19", "20"]),
         ("perceive fit go-policy --data GAMES --size 5 --split 2001-01", ["no game of", "--split"]),
         ("perceive fit go-policy --data GAMES --split April", ["such as 2017-04", "'April'"]),
+        (
+            "perceive fit go-policy --data GAMES --size 5 --heads policy+value+ownership",
+            ["no game of", "before 2017-04 ends with a count that can be followed", "choose --heads policy+value"],
+        ),
+        ("perceive fit go-policy --data GAMES --heads all", ["--heads must be", "'all'"]),
         ("perceive fit go-policy --data GAMES --width 0", ["--width must be from 1"]),
         ("perceive fit go-policy --data GAMES --optimizer adam", ["--optimizer must be", "'adam'"]),
         ("perceive fit go-policy --data GAMES --steps 0", ["--steps must be at least 1"]),

@@ -239,7 +239,7 @@ def _evaluate(arguments: Sequence[str]) -> int:
     import torch
 
     from tengen.perception.go_evaluation import evaluate_on_games
-    from tengen.perception.go_policy import GoPolicyConfig
+    from tengen.perception.go_policy import GoPolicyConfig, Heads
 
     torch.set_num_threads(resolve_threads(given["threads"]))
     network, card, defaults = _network(given["network"], given["checkpoint"])
@@ -247,7 +247,9 @@ def _evaluate(arguments: Sequence[str]) -> int:
     after = given["after"] or (defaults.split if defaults is not None else None)
     if not data or after is None:
         raise UserError("a network file does not say what to test it on: give --data and --after")
-    config = GoPolicyConfig(data=tuple(data), size=card.size, planes=card.planes, split=after)
+    says_owners = card.architecture["parameters"].get("ownership", False)
+    heads: Heads = "policy+value+ownership" if says_owners else "auto"
+    config = GoPolicyConfig(data=tuple(data), size=card.size, planes=card.planes, split=after, heads=heads)
     result = evaluate_on_games(
         network,
         config,

@@ -13,26 +13,29 @@ import io
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tengen.checkpoint.files import replace
+from tengen.checkpoint.files import replace as replace_file
 from tengen.envs.go._board_kernels import count_liberties
-from tengen.envs.go._record_kernels import KO, NUM_LAST, OCCUPIED, SUICIDE, first_illegal, positions
+from tengen.envs.go._record_kernels import KO, NUM_LAST, OCCUPIED, SUICIDE, first_illegal, positions, symmetry_table
+from tengen.envs.go.endings import final_owners
 from tengen.envs.go.sgf import DAMAGE, BadRecord, Record, read_records
 from tengen.errors import UserError
 from tengen.types import Array, Bools, Ints
 
 NUM_SYMMETRIES = 8
 
+_TOLD_OF = 5_000  # games, between lines on how far it is
 _FORMAT = 2  # of the file; raised whenever reading games changes
 _REASONS = {OCCUPIED: "the point is occupied", KO: "it takes a ko back at once", SUICIDE: "it is suicide"}
 _SUICIDAL_RULES = ("nz", "new zealand", "goe", "ing", "tromp")
 _ARRAYS = ("moves", "starts", "first", "stones", "stone_starts", "results", "dates", "komi")
+_WITH_OWNERS = (*_ARRAYS, "owners")
 
 
 class Sample(NamedTuple):
@@ -44,6 +47,7 @@ class Sample(NamedTuple):
     last: NDArray[np.int16]  # [B, 8]
     action: Ints  # [B], the move that was played; -1 after a game's last one
     outcome: NDArray[np.float32]  # [B], 1 where the side to move won the game, -1 where it lost, 0 unknown
+    owner: NDArray[np.int8] | None = None  # [B, N, N], as `Games.owners`, but 1 the side to move, -1 the other
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,9 @@ class Games:
     results: NDArray[np.int8]  # [G], 1 black won, -1 white won, 0 unknown
     dates: NDArray[np.int32]  # [G], 20170431 for the last day of April 2017, 20170400 for the month, 0 unknown
     komi: NDArray[np.float32]  # [G]
+    owners: NDArray[np.int8] | None = None
+    """[G, N, N], whose each point was in the end: 1 black's, -1 white's, 0 nobody's; all 0 where it is unknown. None
+    where nobody asked."""
 
     def __len__(self) -> int:
         return len(self.first)
@@ -83,7 +90,17 @@ class Games:
             self.results[index],
             self.dates[index],
             self.komi[index],
+            None if self.owners is None else self.owners[index],
         )
+
+    @property
+    def num_owned(self) -> int:
+        """Games of which it is known whose each point was in the end."""
+        return 0 if self.owners is None else int(self.owners.any(axis=(1, 2)).sum())
+
+    @property
+    def _arrays(self) -> tuple[str, ...]:
+        return _ARRAYS if self.owners is None else _WITH_OWNERS
 
     def between(self, after: int | None = None, before: int | None = None) -> Games:
         """Return the games of dates from `after` on and earlier than `before`; those without a date are in neither."""
@@ -108,7 +125,7 @@ class Games:
     def digest(self) -> str:
         """Return a digest of all games."""
         digest = hashlib.sha256(f"{self.size}".encode())
-        for name in _ARRAYS:
+        for name in self._arrays:
             digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
         return digest.hexdigest()
 
@@ -151,7 +168,17 @@ class Games:
             action,
         )
         outcome = (self.results[games] * to_move).astype(np.float32)
-        return Sample(board.reshape(num, self.size, self.size), to_move, ko, last, action, outcome)
+        owner = self._owners_turned(games, turned, to_move)
+        return Sample(board.reshape(num, self.size, self.size), to_move, ko, last, action, outcome, owner)
+
+    def _owners_turned(self, games: Ints, symmetries: Ints, to_move: NDArray[np.int8]) -> NDArray[np.int8] | None:
+        """Return whose each point was at the end of games [B], turned, and as the side to move [B] sees it."""
+        if self.owners is None:
+            return None
+        flat = self.owners[games].reshape(len(games), -1)
+        turned = np.empty_like(flat)
+        np.put_along_axis(turned, symmetry_table(self.size)[symmetries, :-1], flat, axis=1)
+        return (turned * to_move[:, None]).reshape(-1, self.size, self.size)
 
 
 @dataclass
@@ -173,8 +200,17 @@ class Census:
         return [head, *left_out, *notes]
 
 
-def collect(records: Sequence[Record | BadRecord], size: int) -> tuple[Games, Census]:
-    """Return games that are legal and of which no other is a duplicate, and what became of the others."""
+def collect(
+    records: Sequence[Record | BadRecord], size: int, *, owners: bool = False, tell: Callable[[str], None] | None = None
+) -> tuple[Games, Census]:
+    """Return games that are legal and of which no other is a duplicate, and what became of the others.
+
+    Args:
+        records: What was read.
+        size: N.
+        owners: Tell whose each point was in the end, where that is known.
+        tell: Is told in a line what takes time.
+    """
     census = Census(num_files=len(records))
     seen: dict[bytes, str] = {}
     kept: list[Record] = []
@@ -189,8 +225,23 @@ def collect(records: Sequence[Record | BadRecord], size: int) -> tuple[Games, Ce
         for odd, note in ((not record.result, "without a result"), (not record.date, "without a date")):
             census.notes[note] += odd
     games = _pack(kept, size)
+    if owners:
+        games = replace(games, owners=_owners(kept, size, tell))
+        census.notes["of which it is known whose each point was in the end"] = games.num_owned
     census.num_games, census.num_positions = len(games), games.num_positions
     return games, census
+
+
+def _owners(records: Sequence[Record], size: int, tell: Callable[[str], None] | None) -> NDArray[np.int8]:
+    """Return whose each point was at the end of games [G, N, N]; all 0 where it is unknown."""
+    owners = np.zeros((len(records), size, size), np.int8)
+    for number, record in enumerate(records):
+        if tell is not None and number % _TOLD_OF == 0:
+            tell(f"whose the points were: {number:,} of {len(records):,} games")
+        found = final_owners(record)
+        if found is not None:
+            owners[number] = found
+    return owners
 
 
 def _problem(record: Record, seen: dict[bytes, str]) -> BadRecord | None:
@@ -253,6 +304,8 @@ def load_games(
     min_moves: int = 1,
     cache: Path | None = None,
     tell: Callable[[str], None] | None = None,
+    *,
+    owners: bool = False,
 ) -> tuple[Games, Census | None]:
     """Return all good games of folders and archives; from the cache where it holds these very inputs.
 
@@ -262,6 +315,7 @@ def load_games(
         min_moves: Games of fewer moves are left out.
         cache: A folder for what was read; None keeps nothing.
         tell: Is told in a line what takes time.
+        owners: Tell whose each point was in the end, where that is known.
 
     Returns:
         The games, and what became of all files; None instead where the cache had them.
@@ -269,18 +323,20 @@ def load_games(
     Raises:
         UserError: There is no game to be found.
     """
-    file = None if cache is None else cache / f"go-{size}-{inputs_digest(paths, size, min_moves)[:16]}.npz"
-    if file is not None and (found := _read_cache(file, size)) is not None:
+    names = _WITH_OWNERS if owners else _ARRAYS
+    kind = "go-owned" if owners else "go"
+    file = None if cache is None else cache / f"{kind}-{size}-{inputs_digest(paths, size, min_moves)[:16]}.npz"
+    if file is not None and (found := _read_cache(file, size, names)) is not None:
         return found, None
     if tell is not None:
         tell(f"reading games from {', '.join(map(str, paths))}")
-    games, census = collect(list(read_records(paths, size, min_moves)), size)
+    games, census = collect(list(read_records(paths, size, min_moves)), size, owners=owners, tell=tell)
     if not len(games):
         raise UserError(_nothing(paths, census, size))
     if file is not None:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            replace(file, _to_bytes(games))
+            replace_file(file, _to_bytes(games, names))
         except OSError as error:
             raise UserError(f"the games can't be kept in {file.parent}: {error.strerror or error}") from error
     return games, census
@@ -317,16 +373,16 @@ def default_cache() -> Path:
     return (Path(user) if user else Path.home() / ".cache") / "tengen" / "games"
 
 
-def _to_bytes(games: Games) -> bytes:
+def _to_bytes(games: Games, names: Sequence[str]) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{name: getattr(games, name) for name in _ARRAYS})
+    np.savez_compressed(buffer, **{name: getattr(games, name) for name in names})
     return buffer.getvalue()
 
 
-def _read_cache(path: Path, size: int) -> Games | None:
+def _read_cache(path: Path, size: int, names: Sequence[str]) -> Games | None:
     """Return the games of a file that `load_games` wrote; None where it is not there or damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return Games(size, **{name: arrays[name] for name in _ARRAYS})
+            return Games(size, **{name: arrays[name] for name in names})
     except (KeyError, *DAMAGE):
         return None

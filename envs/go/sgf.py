@@ -31,6 +31,7 @@ DAMAGE: Final = (
 
 _MOST_BYTES: Final = 1 << 20  # a file larger than that is no game
 _ARCHIVES: Final = (".tar.gz", ".tgz", ".tar", ".zip")
+_COUNTED: Final = re.compile(r"([BW])\+(\d{1,3}(?:\.\d+)?)", re.ASCII)
 _DATE: Final = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?")
 
 
@@ -46,6 +47,7 @@ class Record(NamedTuple):
     date: int  # year * 10000 + month * 100 + day; 0 unknown; the day is 0 where only the month is known
     komi: float
     rules: str
+    margin: float | None = None  # black's points less white's and komi, as agreed; None where it was not counted
 
 
 class BadRecord(NamedTuple):
@@ -117,11 +119,20 @@ def _record(name: str, tree: Any, size: int | None, min_moves: int) -> Record | 
         _date(game.date),
         math.nan if game.komi is None else game.komi,
         game.rules,
+        _margin(game.result),
     )
 
 
 def _result(text: str) -> int:
     return {"B+": 1, "W+": -1}.get(text[:2].upper(), 0)
+
+
+def _margin(text: str) -> float | None:
+    """Return black's points less white's of a RE property; None where the game was not counted."""
+    if text.lower() in ("0", "draw"):
+        return 0.0
+    match = _COUNTED.fullmatch(text.upper())
+    return None if match is None else float(match[2]) * (1 if match[1] == "B" else -1)
 
 
 def _date(text: str) -> int:

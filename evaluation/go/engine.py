@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tengen.envs.go.coordinates import BLACK, WHITE
+from tengen.envs.go.endings import dead_stones, estimated_ownership
 from tengen.envs.go.rules import MOST_MOVES, Rules
 from tengen.envs.go.simulator import Go
 from tengen.errors import UserError
 from tengen.evaluation.go.clock import Clock
-from tengen.evaluation.go.estimate import dead_stones, estimated_ownership
 from tengen.evaluation.go.game import Game, Move, long_games
 from tengen.evaluation.go.thinkers import Maker, Thought, sensible
 from tengen.planners.mcts.budget import Budget
@@ -258,7 +258,7 @@ class Engine:
         """
         game = game or self.game
         if self._ownership is None or self._ownership[0] is not game.states:
-            self._ownership = game.states, estimated_ownership(game, np.random.default_rng(self._seed))
+            self._ownership = game.states, estimated_ownership(game.board, np.random.default_rng(self._seed))
         return self._ownership[1]
 
     def dead(self) -> Bools:

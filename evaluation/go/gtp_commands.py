@@ -12,10 +12,10 @@ from typing import Any, Final
 import numpy as np
 
 from tengen.envs.go.coordinates import BLACK, WHITE, fixed_handicap, letter_of, vertex_of
+from tengen.envs.go.endings import chains
 from tengen.envs.go.rules import Rules
 from tengen.errors import UserError
 from tengen.evaluation.go.board_text import board_text
-from tengen.evaluation.go.estimate import chains
 from tengen.evaluation.go.game import IllegalMoveError
 from tengen.evaluation.go.gtp import SYNTAX_ERROR, Call, Command, CommandError, color, integer, number, vertex, word
 from tengen.evaluation.go.gtp_analysis import ANALYSIS
