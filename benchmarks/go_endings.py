@@ -25,8 +25,9 @@ from _gnugo import missing
 
 from tengen.cli.guard import guarded
 from tengen.envs.go.coordinates import action_of, letter_of
-from tengen.envs.go.endings import chains, counting_rules, dead_stones, estimated_ownership
+from tengen.envs.go.endings import chains, dead_stones, estimated_ownership
 from tengen.envs.go.gtp_client import GTPClient
+from tengen.envs.go.rule_names import counting_rules
 from tengen.envs.go.rules import Rules
 from tengen.envs.go.simulator import Go
 from tengen.errors import UserError

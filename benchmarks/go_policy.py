@@ -2,12 +2,15 @@
 
     python benchmarks/go_policy.py curve RUN --out benchmarks/results/go_policy
     python benchmarks/go_policy.py winner NETWORK.safetensors|RUN --data FOLDER [--positions 20000] [--csv FILE]
+    python benchmarks/go_policy.py owners NETWORK.safetensors|RUN --data FOLDER [--after 2017-04] [--csv FILE]
     python benchmarks/go_policy.py speed NETWORK.safetensors [--threads 2] [--seconds 2] [--csv FILE]
 
 The curve is of the examples kept aside that the run was tested on while it learnt, and of its training batches.
 Speed is in positions a second, each kind of computation in turn, over and over: a busy machine slows all alike.
 `winner` fits a ridge regression of who wins to the means of each layer's features over the board, on positions of every
 second game, and tests it on those of the others: how much of the winner each layer still knows.
+`owners` asks a network with an ownership head, and playouts, whose each point will be, some moves into the games that
+were counted; the stones on the board are the answer of one who does not think.
 """
 
 from __future__ import annotations
@@ -24,12 +27,16 @@ import numpy as np
 from _command import output_file, positive_float, positive_int, write_table
 
 from tengen.cli.guard import guarded
+from tengen.errors import UserError
 from tengen.run.fit import open_fit
 from tengen.tracking import read_metrics
 
 BATCH_OF_PROBE = 250
 RIDGE = 30.0
 BATCHES = (1, 8, 64)
+JUDGES = ("network", "playouts", "stones")
+PLIES = (30, 60, 100, 150, 200)
+PLAYOUTS = 200
 ROUNDS = 5
 
 
@@ -162,8 +169,55 @@ def _ridge(features: Any, outcome: Any, half: Any) -> tuple[float, float]:
     return float((told * outcome[test] > 0).mean()), float(np.square(told - outcome[test]).mean())
 
 
+def judge_owners(path: Path, data: Path, after: str, table: Path | None) -> None:
+    """Print how well a network and playouts say whose each point will be."""
+    import torch
+
+    from tengen.envs.go.endings import estimated_ownership
+    from tengen.envs.go.planes import encode
+    from tengen.perception.go_policy import GoPolicyConfig, parse_date
+    from tengen.perception.network_file import load_network
+    from tengen.run.fitted import load_fitted
+
+    loaded = load_fitted(path) if path.is_dir() else load_network(path)
+    network: Any = loaded.network.eval()
+    if not loaded.card.architecture["parameters"].get("ownership"):
+        raise UserError(f"{path} does not say whose points will be: fit it with --heads policy+value+ownership")
+    config = GoPolicyConfig(data=(str(data),), size=loaded.card.size, heads="policy+value+ownership")
+    games = config.games(print)[0].between(after=parse_date(after))
+    counted = games.select(games.owned)
+    if not len(counted):
+        raise UserError(f"no game of {data} from {after} on was counted: choose an earlier --after")
+    lengths = np.diff(counted.starts)
+    head = ("moves", "games", *(f"{judge}_{what}" for judge in JUDGES for what in ("right", "error")))
+    rows: list[tuple[str, ...]] = []
+    for ply in (*PLIES, None):
+        index = np.flatnonzero(lengths >= (ply or 0))
+        sample = counted.sample(index, lengths[index] if ply is None else np.full(len(index), ply))
+        assert sample.owner is not None
+        x = torch.from_numpy(encode(sample, loaded.card.planes)).float()
+        with torch.inference_mode():
+            said = torch.cat([network(part).ownership for part in torch.split(x, BATCH_OF_PROBE)]).numpy()
+        turn = sample.to_move[:, None, None]
+        played = [
+            estimated_ownership(board, np.random.default_rng(seed), PLAYOUTS) for seed, board in enumerate(sample.board)
+        ]
+        answers = (said, np.stack(played) * turn, sample.board * turn)
+        scores = [score for answer in answers for score in _owners_told(answer, sample.owner)]
+        rows.append(("all" if ply is None else str(ply), str(len(index)), *(f"{score:.3f}" for score in scores)))
+    for row in (head, *rows):
+        print("  ".join(f"{cell:>14}" for cell in row))
+    if table is not None:
+        write_table(table, head, rows)
+
+
+def _owners_told(said: Any, owner: Any) -> tuple[float, float]:
+    """Return of how many points that are somebody's it says whose, and the squared error of all points."""
+    return float(((said * owner)[owner != 0] > 0).mean()), float(np.square(said - owner).mean())
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one of the three."""
+    """Run one of the four."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     curve = verbs.add_parser("curve")
@@ -179,9 +233,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     winner.add_argument("--data", type=Path, required=True)
     winner.add_argument("--positions", type=positive_int, default=20_000)
     winner.add_argument("--csv", type=output_file)
+    owners = verbs.add_parser("owners")
+    owners.add_argument("network", type=Path)
+    owners.add_argument("--data", type=Path, required=True)
+    owners.add_argument("--after", default="2017-04", help="games of this month (or day) on")
+    owners.add_argument("--csv", type=output_file)
     settings = parser.parse_args(argv)
     if settings.verb == "curve":
         export_curve(settings.run, settings.out)
+    elif settings.verb == "owners":
+        judge_owners(settings.network, settings.data, settings.after, settings.csv)
     elif settings.verb == "winner":
         probe_winner(settings.network, settings.data, settings.positions, settings.csv)
     else:

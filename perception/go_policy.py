@@ -110,7 +110,8 @@ class GoPolicyConfig:
                 f" {len(test):,} games ({test.num_positions:,} positions) kept aside"
             )
             if self.tells_owners:
-                tell(f"whose the points were is known of {train.num_owned:,} and {test.num_owned:,} of them")
+                without = "" if test.num_owned else ": how well that is told of unseen games is not measured"
+                tell(f"whose the points were is known of {train.num_owned:,} and {test.num_owned:,} of them{without}")
             if not len(test):
                 tell(
                     f"no game is from {self.split} on: nothing is kept aside, and accuracy on unseen games is not"

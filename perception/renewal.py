@@ -19,34 +19,37 @@ from tengen.perception.board_networks import Convolution, PolicyCNN
 def adopt(network: nn.Module, source: nn.Module, planes: Tensor) -> None:
     """Take over the weights of another network with the same layers, and perhaps other heads; renew its features.
 
+    What the heads that it had say of the planes stays the same. A value head normalises what it reads, which no weights
+    make up for: where there was one, the last features stay as they are.
+
     Args:
         network: Changed in place.
         source: What the weights are from; heads that it lacks stay as they are.
         planes: Positions to look at, float32 [B, C, N, N].
     """
-    own = network.state_dict()
-    network.load_state_dict(own | {name: tensor for name, tensor in source.state_dict().items() if name in own})
+    own, given = network.state_dict(), source.state_dict()
+    network.load_state_dict(own | {name: tensor for name, tensor in given.items() if name in own})
     if isinstance(network, PolicyCNN):
-        renew(network, planes)
+        renew(network, planes, last=network.heads.judge is None or "heads.judge.weight" not in given)
 
 
 @torch.no_grad()
-def renew(network: PolicyCNN, planes: Tensor) -> None:
-    """Give all features the same size, and dormant ones new weights, in place. The policy stays the same function.
+def renew(network: PolicyCNN, planes: Tensor, *, last: bool = True) -> None:
+    """Give all features the same size, and dormant ones new weights, in place. Policy and ownership stay what they are.
 
     ReLU is positively homogeneous, so that a feature can be divided by its root mean square if all that read it
     multiply by it (Nagel et al. 2019, section 4.1). A dormant feature is drawn anew, and what read it is set to zero
-    (Sokar et al. 2023, "The dormant neuron phenomenon in deep reinforcement learning"). Heads that share the last
-    features read them differently, and only the policy's are changed to fit: others had better be new.
+    (Sokar et al. 2023, "The dormant neuron phenomenon in deep reinforcement learning").
 
     Args:
         network: Without normalisation.
         planes: Positions to look at, float32 [B, C, N, N].
+        last: Do so with the last features, too, from which the value is computed: it then is another.
     """
     layers = [layer for layer in network.trunk if isinstance(layer, Convolution)]
-    readers_of = [*([following.conv.weight] for _, following in pairwise(layers)), _policy_readers(network)]
+    readers_of = [*([following.conv.weight] for _, following in pairwise(layers)), _linear_readers(network)]
     x = planes
-    for layer, readers in zip(layers, readers_of, strict=True):
+    for layer, readers in list(zip(layers, readers_of, strict=True))[: None if last else -1]:
         conv = layer.conv
         assert conv.bias is not None, "fold the normalisations first"
         dormant = _size(layer(x)) == 0
@@ -67,7 +70,8 @@ def _size(features: Tensor) -> Tensor:
     return features.square().mean((0, 2, 3)).sqrt()
 
 
-def _policy_readers(network: PolicyCNN) -> Sequence[Tensor]:
-    """Return views [X, F, ...] of the weights by which the policy reads the last features: at points, and to pass."""
+def _linear_readers(network: PolicyCNN) -> Sequence[Tensor]:
+    """Return views [X, F, ...] of the weights by which policy and ownership read the last features."""
     heads = network.heads
-    return [heads.points.weight, *heads.passing.weight.chunk(2, dim=1)]  # of mean and maximum
+    passing = heads.passing.weight.chunk(2, dim=1)  # of mean and maximum
+    return [heads.points.weight, *passing, *([] if heads.owner is None else [heads.owner.weight])]

@@ -7,7 +7,6 @@ draws batches.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
@@ -123,7 +122,7 @@ class Learner:
         self.in_bfloat16 = computes_in_bfloat16(fitting.precision, self.device)
 
     def update(self) -> Metrics:
-        """Learn from a batch; return its metrics."""
+        """Learn from a batch; return its metrics, but for those of which it has no example."""
         inputs, targets = self._upload(self.task.draw(self.fitting.batch_size, self.rng))
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bfloat16):
@@ -139,7 +138,7 @@ class Learner:
         for optimizer in self.optimizers:
             optimizer.step()
         self.num_updates += 1
-        means = {name: total.detach() / count.clamp(min=1) for name, (total, count) in metrics.items()}
+        means = {name: total.detach() / count for name, (total, count) in metrics.items() if count}
         return {"loss": loss.detach(), **means}
 
     @torch.no_grad()
@@ -180,7 +179,7 @@ def evaluate(
     *,
     in_bfloat16: bool,
 ) -> dict[str, float]:
-    """Return the metrics of examples kept aside, as means; none where none are kept aside.
+    """Return the metrics of examples kept aside, as means, but for those of which there is no example.
 
     Args:
         network: What is judged.
@@ -200,7 +199,7 @@ def evaluate(
         for name, (total, count) in task.judge(outputs, targets)[1].items():
             sums[name] = sums.get(name, 0.0) + float(total)
             counts[name] = counts.get(name, 0.0) + float(count)
-    return {name: sums[name] / counts[name] if counts[name] else math.nan for name in sums}
+    return {name: sums[name] / counts[name] for name in sums if counts[name]}
 
 
 def upload(examples: Examples, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, dict[str, Tensor]]:

@@ -24,7 +24,7 @@ from tengen.loop import interact
 from tengen.perception.board_networks import PolicyCNN, ResidualTower
 from tengen.perception.network_file import Card, load_network, save_network
 from tengen.perception.policy_value import board_network, continued_network, sampled_positions
-from tengen.perception.renewal import renew
+from tengen.perception.renewal import adopt, renew
 from tengen.replay.positions import Positions
 from tengen.run import train
 from tengen.types import EnvSpec, TimeStep
@@ -151,6 +151,24 @@ def test_renewed_a_network_has_the_same_policy_and_features_of_one_size(seed: in
             size = features.square().mean((0, 2, 3)).sqrt()
             torch.testing.assert_close(size, torch.ones(6), rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3 * float(before.abs().max()))
+
+
+@pytest.mark.parametrize("heads", [{}, {"ownership": True}, {"value": True}, {"value": True, "ownership": True}])
+def test_a_network_that_begins_as_another_says_the_same_with_all_heads_that_that_had(heads: dict[str, bool]) -> None:
+    torch.manual_seed(0)
+    source = PolicyCNN(3, width=6, layers=4, **heads)
+    with torch.no_grad():
+        for parameter in source.parameters():
+            parameter.copy_(torch.randn(parameter.shape))
+        source.trunk[1].conv.bias[2] = -1e6  # type: ignore[operator, union-attr]  # a feature that is off
+    network, planes = PolicyCNN(3, width=6, layers=4, value=True, ownership=True), torch.rand(40, 3, 5, 5)
+    with torch.no_grad():
+        adopt(network, source, planes)
+        wanted, found = source(planes), network(planes)
+    for name, tensor in wanted._asdict().items():
+        if tensor is not None:
+            torch.testing.assert_close(getattr(found, name), tensor, rtol=1e-3, atol=1e-3 * float(tensor.abs().max()))
+    assert float(network.trunk[1](network.trunk[0](planes))[:, 2].detach().abs().max()) > 0, "it is on again"
 
 
 class Watched(Go):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -13,15 +16,18 @@ from gtp_helpers import engine, say
 from numpy.typing import NDArray
 
 from tengen.envs.go import _ending_kernels as kernels
+from tengen.envs.go import endings
 from tengen.envs.go._chain_kernels import can_breathe, load, make_chains, padded, press
 from tengen.envs.go.coordinates import action_of
-from tengen.envs.go.endings import counting_rules, dead_stones, estimated_ownership, final_owners
+from tengen.envs.go.endings import dead_stones, estimated_ownership, final_owners
 from tengen.envs.go.games import collect
+from tengen.envs.go.rule_names import allows_suicide, counting_rules
 from tengen.envs.go.rules import Rules
 from tengen.envs.go.sgf import Record, parse_records
 from tengen.envs.go.simulator import Go
 from tengen.envs.go.tactics import final_boards
 from tengen.evaluation.go.game import Game, long_games
+from tengen.evaluation.go.record import rules_text
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")  # where kernels run uncompiled
 
@@ -155,6 +161,14 @@ def test_a_finished_game_is_counted_as_gnu_go_counts_it() -> None:
     assert say(player, "final_score") == "W+30.5"
 
 
+@contextlib.contextmanager
+def patched_games() -> Iterator[None]:
+    """Look at fewer games, so that it is soon done where kernels run uncompiled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(endings, "_GAMES_OF_A_RECORD", 4 if INTERPRETED else 200)
+        yield
+
+
 def gnu_gos_record(result: str = "W+30.5", komi: str = "7.5", rules: str = "Chinese") -> Record:
     """Return GNU Go's game as a record."""
     moves = [action_of(vertex, 9) for vertex in GNU_GOS_GAME.split()]
@@ -189,7 +203,7 @@ def test_a_record_that_was_counted_tells_whose_each_point_was() -> None:
         ("W+30.5", "", "Chinese", False),
         ("W+30.5", "1e9", "Chinese", False),
         ("W+R", "7.5", "Chinese", False),
-        ("B+9.5", "7.5", "Chinese", True),  # all stones counted as alive
+        ("B+9.5", "7.5", "Chinese", False),  # all stones counted as alive, and then much is nobody's
         ("W+31.5", "7.5", "Japanese", True),
         ("W+31.5", "7.5", "Chinese", False),
     ],
@@ -198,17 +212,86 @@ def test_owners_are_known_where_the_count_can_be_followed(result: str, komi: str
     assert (final_owners(gnu_gos_record(result, komi, rules)) is not None) == known
 
 
+CONTESTED = "(;SZ[7]KM[7.5]RU[{rules}]RE[W+7.5];B[dd];W[de];B[];W[])"
+"""Nothing is settled: with all stones alive, and a komi of 7.5, any such board is won by that."""
+
+
+@pytest.mark.parametrize("rules", ["Japanese", "Chinese", ""])
+def test_a_count_that_is_met_by_chance_tells_nothing(rules: str) -> None:
+    (record,) = parse_records("x.sgf", CONTESTED.format(rules=rules).encode(), 7)
+    assert isinstance(record, Record)
+    assert Go(Rules(7, 7.5)).score(Go(Rules(7, 7.5)).replay(np.array(record.moves)).states) == [-7.5]
+    with patched_games():
+        assert final_owners(record) is None
+
+
+HANDICAP = (
+    "(;SZ[5]HA[2]KM[0.5]RU[{rules}]RE[{result}]AB[ca][cb]AW[da];W[db];B[cc];W[dc];B[cd];W[dd];B[ce];W[de];B[];W[])"
+)
+"""Walls down the middle, with stones set up of both colours; White moves first. Black has 15 points, White 10."""
+
+
 @pytest.mark.parametrize(
-    ("name", "scoring", "komi"),
+    ("rules", "result", "known"),
     [
-        *(("Japanese", "territory", 0.5), ("japanese", "territory", 0.5), ("Chinese", "area", 3.5)),
-        *(("AGA", "area", 2.5), ("", "area", 0.5), ("NZ", "area", 0.5)),
+        *(("Chinese", "B+2.5", True), ("AGA", "B+3.5", True), ("NZ", "B+4.5", True), ("", "B+4.5", True)),
+        *(("Chinese", "B+4.5", False), ("Chinese", "W+2.5", False)),
     ],
 )
-def test_records_are_counted_by_the_rules_that_they_name(name: str, scoring: str, komi: float) -> None:
+def test_a_record_with_stones_set_up_and_white_first_tells_owners(rules: str, result: str, known: bool) -> None:
+    (record,) = parse_records("x.sgf", HANDICAP.format(rules=rules, result=result).encode(), 5)
+    assert isinstance(record, Record)
+    with patched_games():
+        owners = final_owners(record)
+    assert (owners is not None) == known
+    assert owners is None or (owners == [1, 1, 1, -1, -1]).all()
+
+
+def test_a_record_with_an_illegal_move_tells_nothing() -> None:
+    text = HANDICAP.format(rules="Chinese", result="B+2.5")
+    for more, known in (("", True), (";B[ca]", False)):
+        (record,) = parse_records("x.sgf", text.replace(")", f"{more})").encode(), 5)
+        assert isinstance(record, Record)
+        with patched_games():
+            assert (final_owners(record) is not None) == known
+
+
+@pytest.mark.parametrize(("rules", "known"), [("Tromp-Taylor", True), ("Chinese", False)])
+def test_suicide_is_played_in_a_record_whose_rules_allow_it(rules: str, known: bool) -> None:
+    moves = ";B[ab];W[];B[bb];W[];B[ca];W[aa];B[dd];W[ba]"
+    text = f"(;SZ[5]KM[0.5]RU[{rules}]RE[B+24.5]{moves};B[];W[])"
+    (record,) = parse_records("x.sgf", text.encode(), 5)
+    assert isinstance(record, Record)
+    with patched_games():
+        assert (final_owners(record) is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("name", "scoring", "komi", "suicide"),
+    [
+        *(("Japanese", "territory", 0.5, False), ("japanese", "territory", 0.5, False)),
+        *(("Korean", "territory", 0.5, False), ("Chinese", "area", 3.5, False), ("AGA", "area", 2.5, False)),
+        *(("", "area", 0.5, False), ("NZ", "area", 0.5, True), ("Tromp-Taylor", "area", 0.5, True)),
+        ("koSIMPLEscoreTERRITORYtaxNONEsui0", "territory", 0.5, False),
+        ("koPOSITIONALscoreAREAtaxNONEsui1whbN", "area", 3.5, True),
+        ("koSITUATIONALscoreAREAtaxNONEsui0whbN-1", "area", 2.5, False),
+    ],
+)
+def test_records_are_counted_by_the_rules_that_they_name(name: str, scoring: str, komi: float, suicide: bool) -> None:
     rules = counting_rules(19, 0.5, name, 3)
-    assert (rules.scoring, rules.total_komi) == (scoring, komi)
+    assert (rules.scoring, rules.total_komi, rules.suicide) == (scoring, komi, suicide)
+    assert allows_suicide(name) == suicide
     assert counting_rules(19, 0.5, name, 0).total_komi == 0.5
+
+
+@pytest.mark.parametrize("bonus", ["none", "n", "n-1"])
+@pytest.mark.parametrize("scoring", ["area", "territory"])
+@pytest.mark.parametrize("ko", ["simple", "positional"])
+@pytest.mark.parametrize("suicide", [False, True])
+def test_the_rules_that_a_game_is_saved_with_are_read_again(scoring: Any, bonus: Any, ko: Any, suicide: bool) -> None:
+    rules = Rules(9, 6.5, scoring, suicide, ko, 4, handicap_bonus=bonus)
+    again = counting_rules(9, 6.5, rules_text(rules), 4)
+    assert (again.scoring, again.suicide, again.total_komi) == (rules.scoring, rules.suicide, rules.total_komi)
 
 
 @pytest.mark.skipif(INTERPRETED, reason="hundreds of games")

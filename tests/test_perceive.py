@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -29,6 +31,7 @@ from tengen.perception.board_networks import BoardOutputs
 from tengen.perception.go_policy import GoPolicy, GoPolicyConfig
 from tengen.perception.network_file import load_network, named_network
 from tengen.perception.supervised import Learner
+from tengen.run.fit import _Loop
 from tengen.tracking import read_metrics, without_times
 
 FIT = "perceive fit go-policy --size 5 --width 8 --layers 3 --batch-size 8 --threads 1 --device cpu --log-period 4"
@@ -243,6 +246,36 @@ def test_a_run_that_learns_owners_goes_on_exactly(walls: Path, tmp_path: Path) -
     halves = fitted(walls, tmp_path / "halves", f"{SHORT} {OWNERS} --cooldown 0 --steps 7")
     assert main(["perceive", "fit", "--resume", str(halves), "--steps", "12"]) == 0
     assert digest(halves) == digest(whole)
+
+
+def test_metrics_of_which_a_batch_has_no_example_count_for_no_update() -> None:
+    loop = _Loop()
+    for metrics in ({"loss": 1.0, "owners": 0.8}, {"loss": 2.0}, {"loss": 6.0, "owners": 0.6}):
+        loop.add(metrics)
+    again = _Loop.of(dataclasses.asdict(loop))
+    assert again.row() == {"losses/loss": 3.0, "losses/owners": pytest.approx(0.7)}
+    assert again.row() == {}
+
+
+def test_the_loop_of_an_older_checkpoint_has_one_count_for_all() -> None:
+    loop = _Loop.of({"sums": {"loss": 6.0}, "count": 2, "last_eval": {}})
+    loop.add({"loss": 6.0, "owners": 1.0})
+    assert loop.row() == {"losses/loss": 4.0, "losses/owners": 1.0}
+
+
+def test_what_has_no_example_kept_aside_is_not_told(
+    walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in walls.iterdir():
+        text = path.read_text()
+        path.write_text(re.sub(r"RE\[(.)[^]]*", r"RE[\1+R", text) if "DT[2017-04" in text else text)
+    run = fitted(walls, tmp_path / "run", f"{SHORT} {OWNERS} --eval-period 4")
+    assert "known of 50 and 0 of them: how well that is told of unseen games is not measured" in capsys.readouterr().err
+    evaluations = [row for row in rows(run) if "eval/top1" in row]
+    assert len(evaluations) == 3
+    assert all("eval/winner" in row and "eval/owners" not in row for row in evaluations)
+    assert main(["perceive", "evaluate", str(run)]) == 0
+    assert "owners" not in capsys.readouterr().out
 
 
 def test_points_of_games_that_were_not_counted_teach_nothing() -> None:

@@ -176,7 +176,7 @@ def resume_fit(
             _require_same_examples(folder, saved.meta.get("examples"), learner.task.digest())
             state = saved.state()
             learner.load_state_dict(state["learner"])
-            loop = _Loop(**state["loop"])
+            loop = _Loop.of(state["loop"])
             progress.message(f"going on from step {done} of {folder}")
         return _Session(config, folder, learner, progress, done, loop, command).go()
 
@@ -198,7 +198,8 @@ def _require_same_examples(folder: Path, then: str | None, now: str) -> None:
     """Refuse to go on with other examples than before: it would be neither the same run nor a new one."""
     if then is not None and then != now:
         raise UserError(
-            f"the examples of {folder} are no longer those that it learnt from: bring them back, or start a new run"
+            f"the examples of {folder} are no longer those that it learnt from: bring them back, with the version of"
+            " Tengen that read them, or start a new run"
         )
 
 
@@ -211,22 +212,28 @@ def _save_config(folder: Path, config: FitConfig) -> None:
 
 @dataclass
 class _Loop:
-    """What the loop remembers: sums of metrics since the last row, and the last evaluation."""
+    """What the loop remembers: sums of metrics since the last row, over how many updates, and the last evaluation."""
 
     sums: dict[str, float] = field(default_factory=dict)
-    count: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
     last_eval: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> _Loop:
+        """Return the loop of a checkpoint; older ones have one count for all sums."""
+        count, sums = state.pop("count", 0), state["sums"]
+        return cls(**{"counts": dict.fromkeys(sums, count), **state})
 
     def add(self, metrics: Metrics) -> None:
         """Count an update's metrics."""
         for name, value in metrics.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(value)
-        self.count += 1
+            self.counts[name] = self.counts.get(name, 0) + 1
 
     def row(self) -> dict[str, float]:
         """Return the means since the last row, and begin another."""
-        means = {f"losses/{name}": total / self.count for name, total in self.sums.items()}
-        self.sums, self.count = {}, 0
+        means = {f"losses/{name}": total / self.counts[name] for name, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
         return means
 
 

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tengen.envs.go._board_kernels import own_points
-from tengen.envs.go.rules import Rules, Scoring
+from tengen.envs.go.rule_names import counting_rules
 from tengen.envs.go.sgf import Record
 from tengen.envs.go.simulator import Go
+from tengen.envs.go.states import GoStates
 from tengen.envs.go.tactics import final_boards
 from tengen.types import Array, Bools
 
 _GAMES: Final = 1000
 _GAMES_OF_A_RECORD: Final = 200  # its own count is there to be agreed with
-_BONUS_RULES: Final = (("chinese", 0), ("aga", 1))  # White gets a point for each handicap stone but so many
 
 
 def estimated_ownership(board: Array, rng: np.random.Generator, num_games: int = _GAMES) -> Array:
@@ -75,44 +75,37 @@ def chains(board: Array) -> list[list[tuple[int, int]]]:
     return sorted(found)
 
 
-def counting_rules(size: int, komi: float, name: str, handicap: int) -> Rules:
-    """Return the rules that a record is counted by: area unless they are called Japanese, with points for handicap.
-
-    Args:
-        size: N.
-        komi: The record's.
-        name: Of the rules, as the record has it.
-        handicap: Stones that Black set up.
-    """
-    lower = name.lower()
-    bonus = sum(max(0, handicap - less) for beginning, less in _BONUS_RULES if lower.startswith(beginning))
-    scoring: Scoring = "territory" if lower.startswith("japanese") else "area"
-    return Rules(size, komi + bonus, scoring, ko="simple", max_moves=2000)
-
-
 def final_owners(record: Record) -> NDArray[np.int8] | None:
     """Return whose each point was at the end of a recorded game, int8 [N, N]: 1 black's, -1 white's, 0 nobody's.
 
-    None where the record has no count (it ends by resigning, or on time), or where taking the stones that look dead
-    does not lead to that very count: then nobody knows which stones the players took.
+    The stones that look dead are taken. By area they are also tried to be left, as programs count that know no dead
+    stones.
+
+    None where the record has no count (it ends by resigning, or on time), or where neither way leads to that very
+    count: then nobody knows which stones the players took. Nor where more than 2 N points would be nobody's: such a
+    game was not played to its end, and a count by the komi alone proves nothing.
     """
     if record.margin is None or not abs(record.komi) <= record.size**2:  # nor is it where it is unknown
         return None
-    start, black = np.zeros(record.size**2, np.int8), sum(stone >= 0 for stone in record.stones)
+    board = np.zeros((record.size, record.size), np.int8)
     stones = np.array(record.stones, np.int64)
-    start[np.where(stones >= 0, stones, -1 - stones)] = np.where(stones >= 0, 1, -1)
-    go = Go(counting_rules(record.size, record.komi, record.rules, black))
-    before = go.setup(start.reshape(1, record.size, record.size), record.first)
-    played = go.replay(np.array(record.moves), start=before, keep_boards=False)
+    board.reshape(-1)[np.where(stones >= 0, stones, -1 - stones)] = np.where(stones >= 0, 1, -1)
+    go = Go(counting_rules(record.size, record.komi, record.rules, int((board > 0).sum())))
+    played = go.replay(np.array(record.moves), start=go.setup(board[None], record.first), keep_boards=False)
     if played.played < len(record.moves):
         return None
-    states = played.states
-    board = states.board[0]
-    for dead in (_looks_dead(board), np.zeros(board.shape, np.bool_)):  # programs may have counted all as alive
-        if math.isclose(go.score(states, dead[None])[0], record.margin, abs_tol=1e-6):
-            owners: NDArray[np.int8] = go.ownership(states._replace(board=np.where(dead, 0, board)[None]))[0]
-            return owners
-    return None
+    owners = _counted(go, played.states, _looks_dead(played.states.board[0]), record.margin)
+    if owners is None and record.rules and go.rules.scoring == "area":
+        owners = _counted(go, played.states, np.zeros(board.shape, np.bool_), record.margin)
+    return owners
+
+
+def _counted(go: Go, states: GoStates, dead: Bools, margin: float) -> NDArray[np.int8] | None:
+    """Return whose each point is once dead stones are taken [N, N]; None where the score is another, or by luck."""
+    if not math.isclose(go.score(states, dead[None])[0], margin, abs_tol=1e-6):
+        return None
+    owners: NDArray[np.int8] = go.ownership(states._replace(board=np.where(dead, 0, states.board)))[0]
+    return owners if (owners == 0).sum() <= 2 * len(dead) else None
 
 
 def _looks_dead(board: NDArray[np.int8]) -> Bools:

@@ -24,6 +24,7 @@ from tengen.checkpoint.files import replace as replace_file
 from tengen.envs.go._board_kernels import count_liberties
 from tengen.envs.go._record_kernels import KO, NUM_LAST, OCCUPIED, SUICIDE, first_illegal, positions, symmetry_table
 from tengen.envs.go.endings import final_owners
+from tengen.envs.go.rule_names import allows_suicide
 from tengen.envs.go.sgf import DAMAGE, BadRecord, Record, read_records
 from tengen.errors import UserError
 from tengen.types import Array, Bools, Ints
@@ -32,8 +33,8 @@ NUM_SYMMETRIES = 8
 
 _TOLD_OF = 5_000  # games, between lines on how far it is
 _FORMAT = 2  # of the file; raised whenever reading games changes
+_OWNERS_FORMAT = 2  # raised whenever `endings.final_owners` would give others
 _REASONS = {OCCUPIED: "the point is occupied", KO: "it takes a ko back at once", SUICIDE: "it is suicide"}
-_SUICIDAL_RULES = ("nz", "new zealand", "goe", "ing", "tromp")
 _ARRAYS = ("moves", "starts", "first", "stones", "stone_starts", "results", "dates", "komi")
 _WITH_OWNERS = (*_ARRAYS, "owners")
 
@@ -94,9 +95,16 @@ class Games:
         )
 
     @property
+    def owned(self) -> Bools:
+        """Of which games it is known whose each point was in the end, [G]."""
+        if self.owners is None:
+            return np.zeros(len(self), np.bool_)
+        return np.asarray(self.owners.any(axis=(1, 2)))
+
+    @property
     def num_owned(self) -> int:
-        """Games of which it is known whose each point was in the end."""
-        return 0 if self.owners is None else int(self.owners.any(axis=(1, 2)).sum())
+        """How many those are."""
+        return int(self.owned.sum())
 
     @property
     def _arrays(self) -> tuple[str, ...]:
@@ -249,8 +257,7 @@ def _problem(record: Record, seen: dict[bytes, str]) -> BadRecord | None:
     moves, stones = np.array(record.moves, np.int16), np.array(record.stones, np.int16)
     if len(stones) and _are_without_liberties(stones, record.size):
         return BadRecord(record.name, "set-up stones without liberties")
-    suicide = record.rules.lower().startswith(_SUICIDAL_RULES)
-    index, code = first_illegal(moves, record.first, stones, record.size, suicide)
+    index, code = first_illegal(moves, record.first, stones, record.size, allows_suicide(record.rules))
     if index >= 0:
         return BadRecord(record.name, "an illegal move", f"move {index + 1}: {_REASONS[code]}")
     key = game_key(record.size, record.first, stones, moves)
@@ -324,7 +331,7 @@ def load_games(
         UserError: There is no game to be found.
     """
     names = _WITH_OWNERS if owners else _ARRAYS
-    kind = "go-owned" if owners else "go"
+    kind = f"go-owned{_OWNERS_FORMAT}" if owners else "go"
     file = None if cache is None else cache / f"{kind}-{size}-{inputs_digest(paths, size, min_moves)[:16]}.npz"
     if file is not None and (found := _read_cache(file, size, names)) is not None:
         return found, None
