@@ -215,6 +215,10 @@ def named_network(name: str) -> Path:
     folder = Path(str(resources.files("tengen.presets"))) / "networks"
     shipped = {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
     path = shipped.get(name, Path(name).expanduser())
+    if path.is_dir():
+        raise UserError(
+            f"{name} is a folder, not a network file: `tengen perceive export RUN --out FILE` makes one of a run"
+        )
     if not path.is_file():
         raise UserError(
             f"there is no network file {name}.{did_you_mean(name, list(shipped))} Shipped: {', '.join(shipped)}."

@@ -385,6 +385,10 @@ Check = Callable[..., None]
             "perceive fit go-policy --data GAMES --size 5 --start go_policy_19x19 --width 8",
             ["--start go_policy_19x19 is a PolicyCNN of layers 12, norm False", "width 8: ask for the same layers"],
         ),
+        (
+            "perceive fit go-policy --data GAMES --size 5 --start GAMES",
+            ["is a folder, not a network file: `tengen perceive export RUN --out FILE` makes one of a run"],
+        ),
         ("perceive fit --resume nowhere", ["nowhere is not a run"]),
         ("perceive evaluate nowhere", ["there is no network file nowhere", "Shipped: "]),
         ("perceive evaluate go_policy_9x9", ["give --data and --after"]),
