@@ -247,6 +247,19 @@ def test_a_record_with_stones_set_up_and_white_first_tells_owners(rules: str, re
     assert owners is None or (owners == [1, 1, 1, -1, -1]).all()
 
 
+@pytest.mark.skipif(INTERPRETED, reason="hundreds of games")
+@pytest.mark.parametrize(
+    ("rules", "result", "whose"),
+    [("Chinese", "B+1.5", -1), ("Japanese", "B+3.5", -1), ("Chinese", "B+7.5", 1), ("Japanese", "B+9.5", None)],
+)
+def test_a_dead_stone_is_left_on_the_board_by_area_alone(rules: str, result: str, whose: int | None) -> None:
+    text = HANDICAP.format(rules=rules, result=result).replace("[cb]", "[cb][ec]")  # within White's walls
+    (record,) = parse_records("x.sgf", text.encode(), 5)
+    assert isinstance(record, Record)
+    owners = final_owners(record)
+    assert (None if owners is None else owners[2, 4]) == whose
+
+
 def test_a_record_with_an_illegal_move_tells_nothing() -> None:
     text = HANDICAP.format(rules="Chinese", result="B+2.5")
     for more, known in (("", True), (";B[ca]", False)):

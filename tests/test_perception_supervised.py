@@ -144,6 +144,20 @@ def test_metrics_count_the_first_and_the_first_five() -> None:
     assert means["top5"] == 3 / 4
 
 
+class RareLabels(RightOfTheStone):
+    """Has a metric of which no batch that is learnt from, and nothing kept aside, has an example."""
+
+    def judge(self, outputs: Any, targets: Mapping[str, Tensor]) -> Any:
+        loss, metrics = super().judge(outputs, targets)
+        return loss, metrics | {"rare": (torch.tensor(0.0), torch.tensor(0.0))}
+
+
+def test_a_metric_without_an_example_is_left_out() -> None:
+    fitted = Learner(RareLabels(), Fitting(batch_size=4, precision="float32"), 10, np.random.default_rng(0))
+    assert fitted.update().keys() == {"loss", "policy_loss", "top1", "top5"}
+    assert fitted.evaluate(None).keys() == {"policy_loss", "top1", "top5"}
+
+
 def test_ties_are_no_hits_for_all() -> None:
     _, metrics = classification(torch.zeros(8, 8), torch.arange(8))
     assert metrics["top1"][0] == 1
