@@ -18,12 +18,13 @@ from tengen.run import train
 MUCH, LITTLE = {CLIPPED_SHARE: 0.6}, {CLIPPED_SHARE: 0.2}
 
 
+@pytest.mark.parametrize("far", [10.0, -10.0])
 @pytest.mark.parametrize("backend", ["torch", "by_hand"])
-def test_the_clipped_share_is_that_of_the_atoms_that_land_beyond_the_ends(backend: str) -> None:
+def test_the_clipped_share_is_that_of_the_atoms_that_land_beyond_the_ends(backend: str, far: float) -> None:
     fields: dict[str, Any] = {"distribution": "categorical", "num_atoms": 5, "v_min": -2.0, "v_max": 2.0}
     learner = build_dqn(backend=backend, **fields).learner
     batch = random_batch(4)
-    batch.reward[:] = 10.0, 0.0, -1.5, 2.0
+    batch.reward[:] = far, 0.0, -1.5, 2.0
     batch.bootstrap[:] = 0.9, 0.9, 0.0, 0.0
     learnt = learner.update(batch, 0)
     assert float(learnt.metrics[CLIPPED_SHARE]) == pytest.approx(0.25)  # all of the first, and of the others nothing
