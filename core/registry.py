@@ -11,8 +11,8 @@ An outside package plugs in by an entry point of the group `tengen.agents`, `ten
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -174,6 +174,15 @@ def _load(target: str) -> Any:
         raise UserError(f"the plug-in {target!r} can't be loaded: {error}") from error
 
 
+def _config_class(target: str, methods: Sequence[str]) -> type[Any]:
+    """Return a config class; UserError where a plug-in names something else."""
+    found = _load(target)
+    if isinstance(found, type) and is_dataclass(found) and all(hasattr(found, method) for method in methods):
+        return found
+    needed = " and ".join(f"{method}()" for method in methods)
+    raise UserError(f"the plug-in {target!r} is no config class: it must be a dataclass with {needed}")
+
+
 def _entry(kind: Kind, name: str) -> str | Variant | None:
     return _BUILT_IN[kind].get(name) or _plugins(kind).get(name)
 
@@ -182,7 +191,7 @@ def resolve_agent(name: str) -> tuple[type[Any], dict[str, Any]]:
     """Return an agent's config class and the fields that its name (a variant) changes.
 
     Raises:
-        UserError: No agent has this name.
+        UserError: No agent has this name, or it can't be loaded.
     """
     entry = _entry("agents", name)
     if entry is None:
@@ -191,7 +200,7 @@ def resolve_agent(name: str) -> tuple[type[Any], dict[str, Any]]:
     if isinstance(entry, Variant):
         config_class, changes = resolve_agent(entry.base)
         return config_class, {**changes, **entry.changes}
-    return _load(entry), {}
+    return _config_class(entry, ("refusal", "build")), {}
 
 
 def summarise_agent(name: str) -> str:
@@ -217,14 +226,14 @@ def resolve_env(env_id: str) -> Any:
     return _load(_ANY_OTHER_ENV)
 
 
-def resolve_planner(name: str) -> Any:
+def resolve_planner(name: str) -> type[Any]:
     """Return a planner's config class.
 
     Raises:
-        UserError: No planner has this name.
+        UserError: No planner has this name, or it can't be loaded.
     """
     entry = _entry("planners", name)
     if not isinstance(entry, str):
         known = names("planners")
         raise UserError(f"no planner is called {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}.")
-    return _load(entry)
+    return _config_class(entry, ("plan",))

@@ -22,6 +22,7 @@ version = "0.1"
 [project.entry-points."tengen.agents"]
 tally = "tengen_counting.tally:TallyConfig"
 broken_tally = "tengen_counting.missing:TallyConfig"
+mistaken_tally = "tengen_counting.tally:Tally"
 
 [project.entry-points."tengen.envs"]
 "counting/Count-v0" = "tengen_counting.count:make"
@@ -245,6 +246,14 @@ def test_a_plugin_that_cannot_be_loaded_is_named(site: Path, tmp_path: Path) -> 
     assert result.returncode == 2
     assert "tengen_counting.missing:TallyConfig" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_plugin_that_is_no_config_is_named_and_listed(site: Path, tmp_path: Path) -> None:
+    mistake = "the plug-in 'tengen_counting.tally:Tally' is no config class"
+    told = f"{mistake}: it must be a dataclass with refusal() and build()"
+    result = tengen(site, "train", "mistaken_tally", "--env", "counting/Count-v0", "--run-dir", str(tmp_path / "run"))
+    assert (result.returncode, result.stderr) == (2, f"tengen: error: {told}\n")
+    assert told in tengen(site, "list", "agents").stdout
 
 
 def test_a_plugin_that_cannot_be_loaded_hides_no_other_refusal(site: Path, tmp_path: Path) -> None:
