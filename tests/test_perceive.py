@@ -23,6 +23,7 @@ from tengen.checkpoint import CheckpointStore
 from tengen.cli import main
 from tengen.envs.go.rules import Rules
 from tengen.errors import UserError
+from tengen.evaluation.go import match, players
 from tengen.evaluation.go.game import long_games
 from tengen.evaluation.go.makers import NetworkMaker
 from tengen.evaluation.go.match import MatchSettings, play_match
@@ -171,6 +172,23 @@ def test_a_match_knows_a_run_by_its_latest_whole_checkpoint(games: Path, tmp_pat
     (run / "checkpoints" / "step_000000012" / "learner.safetensors").unlink()
     with pytest.raises(UserError, match="holds games of another A"):
         play_match(settings, folder, 3)
+
+
+def test_a_match_ends_where_a_run_learns_on_meanwhile(
+    games: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, made = fitted(games, tmp_path / "run"), []
+
+    def make_player(*arguments: Any) -> Any:
+        made.append(arguments)
+        if len(made) == 3:  # one of each is asked who it is before the games
+            assert main(["perceive", "fit", "--resume", str(run), "--steps", "14"]) == 0
+        return players.make_player(*arguments)
+
+    monkeypatch.setattr(match, "make_player", make_player)
+    settings = MatchSettings(f"policy:{run}", "random", long_games(Rules(5)))
+    with pytest.raises(UserError, match="has changed since the match began: end its training first, or play a copy"):
+        play_match(settings, tmp_path / "match", 1)
 
 
 def test_a_network_is_exported_without_a_value_head_that_is_of_no_use(games: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tengen.evaluation.go.game import Game
 from tengen.evaluation.go.match_game import GameResult, StoppedError, plan_game, play_game
 from tengen.evaluation.go.players import Player, make_player, marks_of
 from tengen.evaluation.go.record import rules_text, write_game
-from tengen.evaluation.go.specs import parse_player
+from tengen.evaluation.go.specs import PlayerSpec, parse_player
 
 _MOST_BYTES: Final = 1 << 28
 _MOST_ERRORS: Final = 3
@@ -105,12 +105,20 @@ def play_match(
         missing = [number for number in range(num_games) if number not in store.games]
 
         def make() -> dict[str, Player]:
-            return {name: make_player(spec, settings.rules, settings.timeout) for name, spec in specs.items()}
+            return {name: _known_again(spec, settings, marks[name]) for name, spec in specs.items()}
 
         _Hall(settings, store, make, identities, on_game).play(missing, parallel)
         results = summarize(settings, store.sorted(num_games), identities)
         files.write_json(folder / "results.json", results)
         return results
+
+
+def _known_again(spec: PlayerSpec, settings: MatchSettings, marks: dict[str, str]) -> Player:
+    """Return a player; UserError where it has learnt since it was noted what it knows."""
+    player = make_player(spec, settings.rules, settings.timeout)
+    if spec.kind != "command" and marks_of(spec, player, settings.rules.size) != marks:
+        raise UserError(f"{spec.source} has changed since the match began: end its training first, or play a copy")
+    return player
 
 
 class MatchStore:
