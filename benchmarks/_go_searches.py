@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,9 @@ from tengen.envs.go.guesses import go_guesses
 from tengen.envs.go.rules import Rules
 from tengen.envs.go.simulator import Go
 from tengen.envs.go.tactics import tactical_playouts
+from tengen.evaluation.go.game import Game
 from tengen.evaluation.go.makers import GUIDED, LIGHT, WITH_NETWORK
+from tengen.evaluation.go.specs import parse_player
 from tengen.perception.network_file import load_network, named_network
 from tengen.planners.mcts.budget import Budget
 from tengen.planners.mcts.evaluators import Evaluate, light_playouts, mixed, network
@@ -63,6 +66,36 @@ class TimedSearch:
             return found
 
         return timed
+
+
+class PlayerThinking:
+    """A player that thinks about the empty board."""
+
+    package = "tengen"
+
+    def __init__(self, name: str, size: int) -> None:
+        self.name = name
+        maker = parse_player(name).maker()
+        self._game = Game(Go(Rules(size), maker.planes(size)))
+        self._maker = maker
+
+    def turn(self, seconds: float) -> float:
+        """Think for so long; return simulations a second."""
+        thinker = self._maker(self._game.simulator)  # knows nothing of the turn before
+        allowed, rng = self._game.legal(self._game.to_move), np.random.default_rng(0)
+        thinker.think(self._game, allowed, Budget(simulations=1), rng)
+        began = time.perf_counter()
+        thought = thinker.think(self._game, allowed, Budget(seconds=seconds), rng)
+        return thought.simulations / (time.perf_counter() - began)
+
+
+def players(size: int) -> list[PlayerThinking]:
+    """Return players with one thread and with two."""
+    names = ["mcts", "mcts:threads=2,overlap=false", "mcts:threads=2"]
+    if importlib.util.find_spec("openvino") is not None:  # torch has one number of threads for all
+        guided = f"network:{NETWORKS.get(size, NETWORKS[19])},backend=openvino,any_size=true,rule=uct"
+        names += [guided, f"{guided},threads=2"]
+    return [PlayerThinking(name, size) for name in names]
 
 
 def searches(size: int) -> list[TimedSearch]:

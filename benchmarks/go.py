@@ -1,10 +1,13 @@
-"""Times Go on one core: light playouts, random games (list the legal moves, play one) beside each peer, and searches.
+"""Times Go: light playouts, random games (list the legal moves, play one) beside each peer, searches, and players.
+
+All is on one core, but for players of two threads.
 
 A light playout is a random game from the empty board in which nobody fills an eye; no peer has one that is comparable.
 A ply of a random game is to list all legal moves and to play one of them; what each engine does about positions that
 come again is said, since it is part of the work. Sides take turns within one process; shown are medians, and how many
 times as fast our compiled loop is (the median over rounds). A search is of the empty board, a turn long, by what judges
-its leaves; said is what share of the time that takes, and what share the guesses of what new moves are worth.
+its leaves; said is what share of the time that takes, and what share the guesses of what new moves are worth. A player
+thinks about the empty board, with one thread or two.
 
     python benchmarks/go.py
     python benchmarks/go.py --parts searches
@@ -60,9 +63,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=output_file, default=Path(__file__).parent / "results" / "go.csv", help="CSV")
     settings = parser.parse_args(argv)
 
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core for all, whatever threads a peer has
+    cores = os.sched_getaffinity(0)
     rows: list[dict[str, Any]] = []
     for part in settings.parts:
+        os.sched_setaffinity(0, cores if part == "threads" else {min(cores)})  # one, whatever threads a peer has
         for size in settings.sizes:
             rows += PARTS[part](size, settings)
     write_table(settings.out, COLUMNS, rows)
@@ -109,6 +113,17 @@ def tree_searches(size: int, settings: argparse.Namespace) -> list[dict[str, Any
     return rows
 
 
+def threads(size: int, settings: argparse.Namespace) -> list[dict[str, Any]]:
+    """Time players that think with one thread and with two."""
+    from _go_searches import players  # it imports torch
+
+    found = players(size)
+    return [
+        row("player", size, side.package, side.name, rates, "simulations/s", None, "")
+        for side, rates in zip(found, in_turns(found, settings), strict=True)
+    ]
+
+
 class Side(Protocol[T_co]):
     """What is timed, a turn of some seconds after another."""
 
@@ -128,7 +143,7 @@ def in_turns(found: Sequence[Side[T]], settings: argparse.Namespace) -> list[lis
     return results
 
 
-PARTS = {"playouts": playouts, "plies": plies, "searches": tree_searches}
+PARTS = {"playouts": playouts, "plies": plies, "searches": tree_searches, "threads": threads}
 
 
 def row(

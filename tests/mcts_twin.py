@@ -74,9 +74,9 @@ class SlowSearch:
                 value, priors, _ = self._judge(self.state, plain_seed(self.seed, 2**63))
             self.root = self._make_node(self.state, value, priors)
         self._prepare(simulations)
-        count = 0
+        count, before = 0, []
         while count < simulations:
-            leaves = []
+            leaves: list[Any] = []
             room = min(self.settings.leaves, simulations - count)
             if self.settings.rule == "gumbel":
                 room = min(room, self._round_end(count) - count)
@@ -97,7 +97,10 @@ class SlowSearch:
                     )
                     leaves.append((path, due and edge.child is None, plain_seed(self.seed, count)))
                 count += 1
+            if self.settings.overlap:
+                leaves, before = before, leaves
             self._finish(leaves)
+        self._finish(before)
 
     def _finish(self, leaves: list[Any]) -> None:
         results = []

@@ -33,6 +33,7 @@ from tengen.evaluation.go.run_maker import RunMaker
 from tengen.evaluation.go.specs import parse_player
 from tengen.evaluation.go.thinkers import Candidate
 from tengen.perception.network_file import Card, load_network, make_network, save_network
+from tengen.planners.mcts import evaluators
 from tengen.planners.mcts.evaluators import Evaluate, NetworkFunction, mixed
 from tengen.planners.mcts.guesses import Guess, policy_guess
 from tengen.types import Array, Bools, TimeStep
@@ -373,3 +374,43 @@ def test_a_policy_is_refused_on_boards_without_a_shipped_network(capsys: pytest.
     player = engine("policy")
     assert ask(player, "boardsize 5") == "? unacceptable size\n\n"
     say(player, "genmove b")
+
+
+@pytest.mark.parametrize(
+    ("text", "overlap", "playing"),
+    [
+        *(("mcts", False, 1), ("mcts:threads=2", True, 1), ("mcts:threads=4", True, 3), ("mcts:overlap=true", True, 1)),
+        *(("mcts:threads=2,overlap=false", False, 2), ("mcts:threads=2,rule=gumbel", False, 2)),
+        *(("network:go_policy_9x9,threads=2", True, 1), ("network:go_policy_9x9,threads=2,rule=puct", False, 2)),
+        ("network:go_policy_9x9", False, 1),
+    ],
+)
+def test_with_several_threads_a_search_over_playouts_goes_on_while_they_last(
+    text: str, overlap: bool, playing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared: list[int] = []
+
+    def light_playouts(*arguments: Any, threads: int, **settings: Any) -> Any:
+        shared.append(threads)
+        return evaluators.light_playouts(*arguments, threads=threads, **settings)
+
+    monkeypatch.setattr(makers, "light_playouts", light_playouts)
+    maker = parse_player(text).maker()
+    assert isinstance(maker, PlayoutMaker | NetworkMaker)
+    assert maker.settings is not None
+    assert maker.settings.overlap == overlap
+    maker(Go(Rules(9), maker.planes(9)))
+    assert shared == [playing]
+
+
+@pytest.mark.parametrize("player", ["mcts:playouts=300,threads=2", "network:go_policy_9x9,playouts=300,threads=3"])
+def test_the_same_seed_plays_the_same_game_with_several_threads(player: str) -> None:
+    engines = [engine(player) for _ in range(2)]
+    games = [[say(own, line) for line in ["genmove b", "genmove w"] * 3] for own in engines]
+    assert games[0] == games[1]
+
+
+@pytest.mark.parametrize("value", ["yes", "1", ""])
+def test_a_switch_that_is_neither_true_nor_false_is_refused(value: str) -> None:
+    with pytest.raises(UserError, match=f"overlap in .* must be true or false, got '{value}'"):
+        parse_player(f"mcts:overlap={value}")

@@ -89,17 +89,20 @@ def test_values_converge_to_minimax_on_games_with_rewards_on_the_way(seed: int, 
 
 def test_a_number_of_simulations_is_kept_to_whatever_the_batch() -> None:
     game = TicTacToe()
-    for leaves in (1, 7, 64):
-        search = Search(game, light_playouts(game), SearchSettings(leaves=leaves))
+    for leaves, overlap in itertools.product((1, 7, 64), (False, True)):
+        search = Search(game, light_playouts(game), SearchSettings(leaves=leaves, overlap=overlap))
         search.reset(game.init(rng(), 3))
         result = search.run(Budget(simulations=50), rng())
         assert result.num_simulations == 50
         np.testing.assert_array_equal(result.visits.sum(axis=1), 50)
 
 
-def test_a_search_ends_when_its_time_is_up_or_it_is_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_search_ends_when_its_time_is_up_or_it_is_told_to_stop(
+    overlap: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     game = TicTacToe()
-    search = Search(game, light_playouts(game))
+    search = Search(game, light_playouts(game), SearchSettings(overlap=overlap))
     search.reset(game.init(rng(), 1))
     clock = itertools.count()
     with monkeypatch.context() as patch:

@@ -192,6 +192,10 @@ def test_a_game_is_resigned_where_even_the_best_is_lost(
     ("settings", "message"),
     [
         ({"rule": "ucb"}, "the rule of a search must be uct, puct or gumbel, got 'ucb'"),
+        (
+            {"rule": "gumbel", "overlap": True},
+            "overlap is for the rules uct and puct: gumbel needs all visits of a half to judge it",
+        ),
         ({"leaves": 0}, "leaves of a search must be at least 1, got 0"),
         ({"virtual_loss": -1.0}, "virtual_loss of a search must be 0 or more, and finite, got -1"),
         ({"noise": 1.5}, "noise of a search must be between 0 and 1, and finite, got 1.5"),

@@ -31,6 +31,9 @@ SETTINGS = {
     "puct": SearchSettings(rule="puct", max_depth=3),
     "puct-batch": SearchSettings(rule="puct", leaves=6, noise=0.25, noise_alpha=0.5, exploration=2.0),
     "puct-fpu": SearchSettings(rule="puct", fpu=-0.3, leaves=2, exploration_base=50.0),
+    "uct-overlap": SearchSettings(overlap=True, leaves=3, expand_visits=2, virtual_loss=0.5),
+    "rave-overlap": SearchSettings(overlap=True, rave_equivalence=30.0, leaves=4, max_nodes=20),
+    "puct-overlap": SearchSettings(rule="puct", overlap=True, leaves=3),
     "gumbel": SearchSettings(rule="gumbel", gumbel_visits=5.0),
     "gumbel-batch": SearchSettings(rule="gumbel", leaves=4, considered=4, gumbel_noise=0.5, gumbel_scale=0.3),
 }
@@ -148,9 +151,10 @@ def test_what_other_rows_hold_leaks_into_none(name: str) -> None:
     assert trees[0] == trees[1]
 
 
-def test_the_number_of_threads_and_the_speed_of_one_change_nothing() -> None:
+@pytest.mark.parametrize("overlap", [False, True])
+def test_the_number_of_threads_and_the_speed_of_one_change_nothing(overlap: bool) -> None:
     game = ConnectFour()
-    settings = SearchSettings(leaves=64, expand_visits=4, rave_equivalence=100.0)
+    settings = SearchSettings(leaves=64, expand_visits=4, rave_equivalence=100.0, overlap=overlap)
     trees = []
     for threads in (1, 2, 3):
         search = Search(game, light_playouts(game, threads=threads), settings)

@@ -62,7 +62,7 @@ class PlayoutMaker:
 
     Attributes:
         settings: Of the search.
-        threads: That share the playouts of a batch.
+        threads: For playouts; with `settings.overlap` one of them walks the tree meanwhile.
         play: One of `PLAYS`.
         guess: Whether moves are thought to be worth something before any is tried; for RAVE.
     """
@@ -82,7 +82,7 @@ class PlayoutMaker:
         from tengen.envs.go.tactics import tactical_playouts
 
         play = None if self.play == "light" else tactical_playouts(simulator, shapes=self.play == "shapes")
-        judged = light_playouts(simulator, threads=self.threads, play=play)
+        judged = light_playouts(simulator, threads=_players(self.threads, self.settings), play=play)
         guess = go_guesses(simulator) if self.guess and self.settings.rave_equivalence > 0 else None
         return SearchThinker(Search(simulator, judged, self.settings, guess))
 
@@ -96,7 +96,7 @@ class NetworkMaker:
         source: What to call it.
         settings: Of the search; None plays the network's first choice. By the rule uct playouts judge, and the network
             proposes moves; by the others it judges, too.
-        threads: That share playouts.
+        threads: For playouts; with `settings.overlap` one of them walks the tree meanwhile.
         playout_weight: Share of a playout in the value of a leaf, beside the network's (AlphaGo's lambda); 1 where the
             network has no value of its own, or at a komi that it has not learnt. Not for the rule uct.
         any_size: Play on boards of other sizes than that which the network was trained on, too.
@@ -130,7 +130,8 @@ class NetworkMaker:
         if weight > 0:
             from tengen.envs.go.tactics import tactical_playouts
 
-            played = light_playouts(simulator, threads=self.threads, play=tactical_playouts(simulator))
+            threads = _players(self.threads, self.settings)
+            played = light_playouts(simulator, threads=threads, play=tactical_playouts(simulator))
             judged = mixed(judged, played, weight)
         return SearchThinker(Search(simulator, judged, self.settings))
 
@@ -139,7 +140,7 @@ class NetworkMaker:
         from tengen.envs.go.guesses import go_guesses
         from tengen.envs.go.tactics import tactical_playouts
 
-        played = light_playouts(simulator, threads=self.threads, play=tactical_playouts(simulator))
+        played = light_playouts(simulator, threads=_players(self.threads, settings), play=tactical_playouts(simulator))
         guess = both(policy_guess(simulator, function), go_guesses(simulator))
         return Search(simulator, played, settings, guess)
 
@@ -188,9 +189,12 @@ class ShippedMaker:
 
 
 def playout_maker(changes: Mapping[str, Any], threads: int, play: str = "shapes", guess: bool = True) -> Maker:
-    """Return a maker of searches over playouts; see `PlayoutMaker`. RAVE is for the rule uct: others begin without."""
+    """Return a maker of searches over playouts; see `PlayoutMaker`. RAVE is for the rule uct: others begin without.
+
+    With several threads playouts overlap with the search, unless the changes say otherwise.
+    """
     base = LIGHT if changes.get("rule", LIGHT.rule) == LIGHT.rule else _WITHOUT_RAVE
-    return PlayoutMaker(dataclasses.replace(base, **changes), threads, play, guess)
+    return PlayoutMaker(_changed(base, changes, threads), threads, play, guess)
 
 
 def network_maker(
@@ -231,7 +235,7 @@ def network_maker(
         return maker
     torch.set_num_threads(threads)
     loaded = _load(source)
-    settings = _with_network(loaded.card, changes) if searches else None
+    settings = _with_network(loaded.card, changes, threads) if searches else None
     if backend == "openvino":
         from tengen.perception.openvino_network import OpenVINONetwork
 
@@ -283,14 +287,25 @@ def _knows_values(architecture: Mapping[str, Any]) -> bool:
     return bool(architecture["parameters"].get("value", architecture["class"] == "ResidualTower"))
 
 
-def _with_network(card: Card, changes: Mapping[str, Any]) -> SearchSettings:
+def _with_network(card: Card, changes: Mapping[str, Any], threads: int) -> SearchSettings:
     """Return how to search with a network: unless a rule is given, guided if it knows no values and boards are small.
 
     On 19x19 there are not enough playouts for RAVE to tell better from worse once it has forgotten where it began.
     """
     guided = card.size <= _GUIDED_UP_TO and not _knows_values(card.architecture)
     rule = changes.get("rule", "uct" if guided else "puct")
-    return dataclasses.replace(GUIDED if rule == "uct" else WITH_NETWORK, **changes)
+    return _changed(GUIDED, changes, threads) if rule == "uct" else dataclasses.replace(WITH_NETWORK, **changes)
+
+
+def _changed(base: SearchSettings, changes: Mapping[str, Any], threads: int) -> SearchSettings:
+    """Return settings of a search over playouts; with several threads it goes on while they last."""
+    overlaps = threads > 1 and changes.get("rule", base.rule) != "gumbel"
+    return dataclasses.replace(base, **{"overlap": overlaps, **changes})
+
+
+def _players(threads: int, settings: SearchSettings) -> int:
+    """Return how many of a search's threads play."""
+    return max(1, threads - settings.overlap)
 
 
 def _with_values(loaded: Callable[[Array], tuple[Array, Array | None]], *, known: bool) -> NetworkFunction:

@@ -24,11 +24,12 @@ KINDS: Final = ("mcts", "network", "policy", "random")
 
 MOST_THREADS: Final = 1024
 _OWN: Final = {"playouts": int, "time": float, "threads": int, "resign": float}
+_SWITCH: Final = ("true", "false")
 _CHOICES: Final = {
     "play": ("mcts", ("light", "atari", "shapes")),
-    "guess": ("mcts", ("true", "false")),
+    "guess": ("mcts", _SWITCH),
     "backend": ("network policy", ("torch", "openvino")),
-    "any_size": ("network policy", ("true", "false")),
+    "any_size": ("network policy", _SWITCH),
 }
 """Settings with a few values, and whose they are."""
 _SEARCH: Final = {field.name: field for field in dataclasses.fields(SearchSettings)}
@@ -157,7 +158,7 @@ def _own(text: str, kind: str, items: list[str]) -> PlayerSpec:
             choices = _CHOICES[name][1]
             if value not in choices:
                 raise UserError(f"{name} in {text!r} must be one of {', '.join(choices)}, got {value!r}")
-            found[name] = value == "true" if choices == ("true", "false") else value
+            found[name] = value == "true" if choices == _SWITCH else value
         elif name == "playout_weight" and kind == "network":
             found[name] = _value(text, name, value, float)
         elif name in _SEARCH and kind in ("mcts", "network"):
@@ -181,6 +182,10 @@ def _search_value(text: str, name: str, value: str) -> Any:
     default = getattr(SearchSettings(), name)
     if isinstance(default, str):
         return value
+    if isinstance(default, bool):
+        if value not in _SWITCH:
+            raise UserError(f"{name} in {text!r} must be {' or '.join(_SWITCH)}, got {value!r}")
+        return value == "true"
     if value.lower() == "none" and default is None:
         return None
     return _value(text, name, value, int if isinstance(default, int) else float)

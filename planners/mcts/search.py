@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from tengen.planners.mcts._gumbel_kernels import choose_best, improved_policy
 from tengen.planners.mcts._layout_kernels import GUMBEL, PUCT, UCT, Leaves, Root, Rule
 from tengen.planners.mcts._tree_kernels import Grown, make_node, record, select
 from tengen.planners.mcts.budget import Budget
-from tengen.planners.mcts.evaluators import Evaluate
+from tengen.planners.mcts.evaluators import Evaluate, Evaluation
 from tengen.planners.mcts.guesses import Guess
 from tengen.planners.mcts.halving import halving_schedule
 from tengen.planners.mcts.result import SearchResult
@@ -39,6 +40,16 @@ _ROOT = 2**63  # the count that the seeds of a root's own evaluation are made wi
 _NOT_DRAWN_FROM = np.random.default_rng(0)  # the rules know no chance
 _NO_VALUES = np.empty((0, 0), np.float32)
 _NO_FIRST = np.empty((0, 0), np.int8)
+
+
+class _Batch(NamedTuple):
+    """Leaves that were walked down to, M in all games together."""
+
+    size: int  # M
+    leaves: Leaves
+    states: Any  # [M, ...]; None where there is no leaf
+    legal: Bools | None  # [M, A], where all of them are due to become nodes
+    results: Array  # float64 [2, M], reward and discount of the steps to them
 
 
 class Search:
@@ -70,7 +81,8 @@ class Search:
         self._rule = _rule(self.settings)
         self._store: TreeStore | None = None
         self._root: Root
-        self._leaves: Leaves
+        self._leaves: tuple[Leaves, Leaves]  # of the batch that is walked down for, and of one that is judged meanwhile
+        self._pool: ThreadPoolExecutor | None = None
         self._num_simulations = 0
 
     @property
@@ -93,7 +105,8 @@ class Search:
         num_games, num_actions = num_rows(states), self._simulator.num_actions
         if self._store is None or num_games != self.num_games:
             self._store = TreeStore(states, num_actions, self.settings.max_nodes)
-            self._leaves = _leaves(num_games * self.settings.leaves, self.settings.max_depth, num_actions)
+            room = (num_games * self.settings.leaves, self.settings.max_depth, num_actions)
+            self._leaves = _leaves(*room), _leaves(*room)
         else:
             self._store.forget(np.arange(num_games), states)
         self._begin(legal)
@@ -138,7 +151,6 @@ class Search:
         Raises:
             UserError: The rule is gumbel, and the number of simulations is not known beforehand.
         """
-        store = self._known
         deadline = budget.deadline()
         if self._rule.kind == GUMBEL and budget.simulations is None:
             raise UserError("the rule gumbel needs a number of simulations: sequential halving divides it up")
@@ -147,14 +159,18 @@ class Search:
         ends = self._prepare_roots(seeds, budget.simulations or 0)
         counts = np.zeros(self.num_games, np.int64)
         most = budget.simulations
-        while most is None or counts.min() < most:
-            left = np.full_like(counts, self.settings.leaves) if most is None else most - counts
-            if ends is not None:  # the halves are judged when all of their visits are in
-                left = np.minimum(left, (ends[np.arange(len(ends)), np.minimum(counts, ends.shape[1] - 1)]) - counts)
-            store.make_room(self.settings.leaves)
-            self._batch(np.clip(left, 0, self.settings.leaves), seeds, counts)
-            if time.monotonic() >= deadline or (should_stop is not None and should_stop()):
-                break
+
+        def batches() -> Iterator[_Batch]:
+            """Walk down to leaves, batch by batch, until the budget is spent."""
+            while most is None or counts.min() < most:
+                left = np.full_like(counts, self.settings.leaves) if most is None else most - counts
+                if ends is not None:  # the halves are judged when all of their visits are in
+                    left = np.minimum(left, ends[np.arange(len(ends)), np.minimum(counts, ends.shape[1] - 1)] - counts)
+                yield self._descend(np.clip(left, 0, self.settings.leaves), seeds, counts)
+                if time.monotonic() >= deadline or (should_stop is not None and should_stop()):
+                    return
+
+        (self._grow_overlapping if self.settings.overlap else self._grow)(batches())
         self._num_simulations = int(counts.min())
         return self.result()
 
@@ -286,16 +302,43 @@ class Search:
             self._root = root._replace(levels=np.zeros((len(levels), 1), np.int32))
         return np.array(ends, np.int64)
 
-    def _batch(self, wanted: Ints, seeds: Seeds, counts: Ints) -> None:
-        store, leaves = self._known, self._leaves
+    def _grow(self, batches: Iterator[_Batch]) -> None:
+        """Judge each batch, and hand it up, before the next one is walked down for."""
+        for batch in batches:
+            if batch.size:
+                self._hand_up(batch, self._judge(batch))
+
+    def _grow_overlapping(self, batches: Iterator[_Batch]) -> None:
+        """Walk down for a batch while the one before it is judged; what is handed up when is always the same."""
+        self._pool = self._pool or ThreadPoolExecutor(1, "leaves")
+        before: tuple[_Batch, Future[Evaluation]] | None = None
+        for batch in batches:
+            self._leaves = self._leaves[::-1]
+            judging = (batch, self._pool.submit(self._judge, batch)) if batch.size else None
+            if before is not None:
+                self._hand_up(before[0], before[1].result())
+            before = judging
+        if before is not None:
+            self._hand_up(before[0], before[1].result())
+
+    def _descend(self, wanted: Ints, seeds: Seeds, counts: Ints) -> _Batch:
+        """Walk down to so many leaves of each game [B], and step to their states."""
+        store, leaves = self._known, self._leaves[0]
+        store.make_room((1 + self.settings.overlap) * self.settings.leaves)
         m = select(store.tree, self._rule, self._root, leaves, wanted, seeds, counts)
         if m == 0:
-            return
+            return _Batch(0, leaves, None, None, _NO_VALUES)
         parents = take_states(store.states, leaves.row[:m] * store.num_nodes + leaves.node[:m])
         states, reward, discount = self._simulator.step(parents, leaves.action[:m], _NOT_DRAWN_FROM)
-        all_grow = self._rule.expand_visits == 1
-        legal = self._simulator.legal(states) if all_grow else None
-        judged = self._evaluate(states, legal, leaves.seed[:m])
+        legal = self._simulator.legal(states) if self._rule.expand_visits == 1 else None  # then all of them grow
+        return _Batch(m, leaves, states, legal, np.stack([reward, discount]))
+
+    def _judge(self, batch: _Batch) -> Evaluation:
+        return self._evaluate(batch.states, batch.legal, batch.leaves.seed[: batch.size])
+
+    def _hand_up(self, batch: _Batch, judged: Evaluation) -> None:
+        """Make nodes of leaves that are due, and hand the values of all of them up."""
+        store, (m, leaves, states, legal, results) = self._known, batch
         leaf = np.flatnonzero(leaves.grows[:m])
         growing = take_states(states, leaf) if len(leaf) else states
         if len(leaf) == 0:
@@ -304,7 +347,6 @@ class Search:
             legal = self._simulator.legal(growing) if legal is None else legal[leaf]
         priors = _as_priors(judged.priors if judged.priors is None else judged.priors[leaf])
         grown = self._grown(leaf, growing, legal, priors)
-        results = np.stack([reward, discount])
         first = _NO_FIRST if judged.first is None or self._rule.rave == 0 else judged.first
         record(store.tree, self._rule, leaves, grown, results, judged.values.astype(np.float64, copy=False), first, m)
         new = np.flatnonzero(grown.node >= 0)

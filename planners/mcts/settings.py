@@ -38,6 +38,9 @@ class SearchSettings:
     playouts; with a network each visit before is an evaluation made again."""
     leaves: int = 1
     """Leaves of each game that are evaluated at once."""
+    overlap: bool = False
+    """Go on with the next leaves while the last ones are judged, by a thread of its own: as if there were twice the
+    leaves. It decides which trees come out, the threads' pace does not."""
     virtual_loss: float = 1.0
     """A descent whose leaf waits counts as a loss of so much meanwhile, so that a batch's leaves differ."""
     noise: float = 0.0
@@ -72,6 +75,8 @@ class SearchSettings:
             self._check("exploration", self.exploration >= 0, "0 or more")
         if self.fpu is not None and not self.fpu > -math.inf:
             raise UserError(f"fpu of a search must be none or a number above -inf, got {self.fpu:g}")
+        if self.overlap and self.rule == "gumbel":
+            raise UserError("overlap is for the rules uct and puct: gumbel needs all visits of a half to judge it")
         if self.rave_equivalence and self.rule != "uct":
             raise UserError(f"rave_equivalence is for the rule uct, got {self.rave_equivalence:g} with {self.rule}")
 
