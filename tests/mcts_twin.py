@@ -74,7 +74,8 @@ class SlowSearch:
                 value, priors, _ = self._judge(self.state, plain_seed(self.seed, 2**63))
             self.root = self._make_node(self.state, value, priors)
         self._prepare(simulations)
-        count, before = 0, []
+        count = 0
+        before: list[Any] = []
         while count < simulations:
             leaves: list[Any] = []
             room = min(self.settings.leaves, simulations - count)
