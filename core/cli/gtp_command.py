@@ -33,7 +33,7 @@ PLAYER_OPTIONS = (
     Option("player", str | None, "In place of --network, a player as `tengen match` names them.", None, "PLAYER"),
     Option("playouts", int | None, "Simulations a move; until the time is over unless given.", None, "N"),
     Option("time", float | None, "Seconds a move; 1 unless --playouts or the other side's clock says more.", None, "S"),
-    Option("threads", int, "Threads that share playouts, or the network.", 1),
+    Option("threads", int, "Threads for playouts, or the network.", 1),
     Option("size", int, "Of the board, 2 to 19.", 9),
     Option("komi", float, "Points for White.", 7.5),
     Option("rules", str, "tromp-taylor or chinese.", "tromp-taylor"),
