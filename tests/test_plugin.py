@@ -23,6 +23,7 @@ version = "0.1"
 tally = "tengen_counting.tally:TallyConfig"
 broken_tally = "tengen_counting.missing:TallyConfig"
 mistaken_tally = "tengen_counting.tally:Tally"
+plain_tally = "tengen_counting.tally:PlainConfig"
 
 [project.entry-points."tengen.envs"]
 "counting/Count-v0" = "tengen_counting.count:make"
@@ -54,6 +55,10 @@ class TallyConfig:
 
     def build(self, spec, rng, device):
         return Tally(self.epsilon, spec.num_actions, rng)
+
+
+class PlainConfig:
+    refusal, build = TallyConfig.refusal, TallyConfig.build  # no dataclass: nobody knows its fields
 
 
 class Tally:
@@ -248,10 +253,11 @@ def test_a_plugin_that_cannot_be_loaded_is_named(site: Path, tmp_path: Path) -> 
     assert "Traceback" not in result.stderr
 
 
-def test_a_plugin_that_is_no_config_is_named_and_listed(site: Path, tmp_path: Path) -> None:
-    mistake = "the plug-in 'tengen_counting.tally:Tally' is no config class"
+@pytest.mark.parametrize(("name", "attribute"), [("mistaken_tally", "Tally"), ("plain_tally", "PlainConfig")])
+def test_a_plugin_that_is_no_config_is_named_and_listed(name: str, attribute: str, site: Path, tmp_path: Path) -> None:
+    mistake = f"the plug-in 'tengen_counting.tally:{attribute}' is no config class"
     told = f"{mistake}: it must be a dataclass with refusal() and build()"
-    result = tengen(site, "train", "mistaken_tally", "--env", "counting/Count-v0", "--run-dir", str(tmp_path / "run"))
+    result = tengen(site, "train", name, "--env", "counting/Count-v0", "--run-dir", str(tmp_path / "run"))
     assert (result.returncode, result.stderr) == (2, f"tengen: error: {told}\n")
     assert told in tengen(site, "list", "agents").stdout
 

@@ -221,8 +221,8 @@ class _Loop:
     @classmethod
     def of(cls, state: dict[str, Any]) -> _Loop:
         """Return the loop of a checkpoint; older ones have one count for all sums."""
-        count, sums = state.pop("count", 0), state["sums"]
-        return cls(**{"counts": dict.fromkeys(sums, count), **state})
+        counts = state.get("counts") or dict.fromkeys(state["sums"], state.get("count", 0))
+        return cls(state["sums"], counts, state["last_eval"])
 
     def add(self, metrics: Metrics) -> None:
         """Count an update's metrics."""
